@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared memory (BAR2) as the guests use it; the device does not look.
+ *
+ * Lane s is the s-th half of BAR2 and is written only by side s.  A lane
+ * starts with a struct ivm_lane; everything else is found through its offsets,
+ * which count from the start of the lane.  All of it is untrusted by whoever
+ * reads it from the other side or from the host.
+ *
+ * Little-endian, naturally aligned.  The includer provides the uintN_t types.
+ */
+#ifndef IVM_SHMEM_H
+#define IVM_SHMEM_H
+
+#define IVM_LANE_MAGIC		0x4c4d5649	/* the bytes "IVML" */
+#define IVM_LANE_VERSION	1
+#define IVM_LANE_STAMPS_ON	(1u << 0)
+
+struct ivm_lane {
+	uint32_t magic;		/* 0x00, stored last */
+	uint32_t version;	/* 0x04 */
+	uint32_t bytes;		/* 0x08 size of the lane */
+	uint32_t flags;		/* 0x0c IVM_LANE_* */
+	uint32_t ctl_off;	/* 0x10 struct ivm_lane_ctl[vectors], 0 none */
+	uint32_t slot_off;	/* 0x14 messages, 0 none */
+	uint32_t slot_bytes;	/* 0x18 */
+	uint32_t slots;		/* 0x1c per vector, power of two */
+	uint32_t vectors;	/* 0x20 */
+	uint32_t stamp_off;	/* 0x24 struct ivm_stamp[stamps], 0 none */
+	uint32_t stamps;	/* 0x28 power of two */
+	uint32_t reserved;	/* 0x2c */
+	uint64_t stamp_head;	/* 0x30 stored with release after each stamp */
+	uint32_t result_off;	/* 0x38 struct ivm_result of a benchmark, 0 none */
+	uint32_t result_bytes;	/* 0x3c */
+};
+
+/* Messages I produced on my ring v, messages I consumed from the peer's */
+struct ivm_lane_ctl {
+	uint32_t tx_head;
+	uint32_t rx_tail;
+};
+
+#define IVM_STAMP_RING		1	/* cookie = the doorbell's value */
+#define IVM_STAMP_HANDLER	2	/* cookie = running count of the vector */
+
+struct ivm_stamp {
+	uint32_t cookie;
+	uint16_t vector;
+	uint16_t kind;		/* IVM_STAMP_* */
+	uint64_t tsc;
+};
+
+/* What a benchmark guest found, read back by the host */
+#define IVM_RESULT_MAGIC	0x524d5649	/* the bytes "IVMR" */
+#define IVM_RESULT_VERSION	1
+
+#define IVM_RESULT_SETUP	0	/* state: not started */
+#define IVM_RESULT_RUNNING	1
+#define IVM_RESULT_DONE		2	/* counts below are final */
+#define IVM_RESULT_FAILED	3	/* see error */
+
+#define IVM_ROLE_PING		1
+#define IVM_ROLE_PONG		2
+#define IVM_ROLE_SELFTEST	3
+
+#define IVM_PATTERN_PINGPONG	1
+#define IVM_PATTERN_FLOOD	2
+#define IVM_PATTERN_BURST	3
+#define IVM_PATTERN_RATE	4
+
+struct ivm_result {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t state;		/* IVM_RESULT_*, stored last with release */
+	uint32_t role;		/* IVM_ROLE_* */
+	uint32_t pattern;	/* IVM_PATTERN_* */
+	uint32_t vectors;	/* link vectors in use */
+	uint32_t warmup;	/* doorbells rung before the samples */
+	uint32_t mode;		/* IVM_REG_MODE as the guest read it, 0 ivshmem */
+	uint64_t sent;		/* doorbells rung, warm-up included */
+	uint64_t handled;	/* handler entries of link vectors */
+	uint64_t rtt_count;	/* round trips measured, warm-up excluded */
+	uint32_t rtt_off;	/* uint32_t TSC ticks[rtt_max], from the lane's start */
+	uint32_t rtt_max;	/* samples beyond are counted, not kept */
+	uint32_t vcpus;		/* vCPUs that take link vectors */
+	uint32_t checks;	/* selftest: checks made */
+	uint32_t failures;	/* selftest: checks failed */
+	uint32_t reserved;
+	char error[64];		/* NUL-terminated; first failure */
+	uint64_t sent_by_vector[256];
+	uint64_t handled_by_vector[256];
+};
+
+#endif /* IVM_SHMEM_H */
