@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The user-space assembler: a stream of events in, journeys out.
+ *
+ * Events may come slightly out of time order (each CPU stamps for itself):
+ * they are held back and sorted.  The rules themselves are in bpf/journey.h.
+ */
+#ifndef IVM_ASSEMBLE_H
+#define IVM_ASSEMBLE_H
+
+#include "../bpf/journey.h"
+#include "topology.h"
+
+/* Counted where they happen, never computed from one another */
+struct ivm_counts {
+	uint32_t from_end;
+	uint32_t to_end;
+	uint16_t vector;
+	uint16_t irq_vector;
+	uint64_t rung;
+	uint64_t accepted;
+	uint64_t posted;
+	uint64_t delivered;
+	uint64_t coalesced;
+	uint64_t masked;
+	uint64_t dropped;
+	uint64_t unfinished;
+};
+
+struct ivm_assemble_stats {
+	uint64_t events;
+	uint64_t unmatched;	/* ends of a link vector that nothing was pending for */
+	uint64_t before_start;	/* ... of rings from before the recording */
+	uint64_t disordered;
+	uint64_t late;		/* events that came after the hold-back had let time pass */
+	uint64_t stream_gaps;	/* RING messages seen at one end of the socket only */
+};
+
+/**
+ * ivm_journey_fn - a journey ended
+ * @arg: as given to ivm_assemble_new()
+ * @journey: valid during the call
+ *
+ * Return: 0, or -errno, which ivm_assemble_*() then hands on.
+ */
+typedef int (*ivm_journey_fn)(void *arg, const struct ivm_journey *journey);
+
+struct ivm_assemble;
+
+struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_journey_fn fn,
+				      void *arg);
+void ivm_assemble_free(struct ivm_assemble *a);
+
+/* Queues one event */
+void ivm_assemble_event(struct ivm_assemble *a, const struct ivm_event *event);
+
+/* Works off, in time order, all queued events stamped before @until_ns */
+int ivm_assemble_run(struct ivm_assemble *a, uint64_t until_ns);
+
+/* From here on no doorbell opens a journey; what is under way may end */
+void ivm_assemble_stop(struct ivm_assemble *a, uint64_t now_ns);
+
+/* Works off what is left and gives every open journey its outcome */
+int ivm_assemble_finish(struct ivm_assemble *a);
+
+/* struct ivm_counts per (from_end, vector); owned by the assembler */
+const GPtrArray *ivm_assemble_counts(const struct ivm_assemble *a);
+const struct ivm_assemble_stats *ivm_assemble_stats(const struct ivm_assemble *a);
+
+#endif /* IVM_ASSEMBLE_H */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Recordings: one SQLite file each (*.ivm), see docs/recording.md.
+ *
+ * The writer keeps everything in transactions of bounded size and takes the
+ * final name only when it is finished, so that nobody ever finds half a
+ * recording under it.  The reader opens read-only and checks application_id
+ * and user_version first.
+ */
+#ifndef IVM_RECORDING_H
+#define IVM_RECORDING_H
+
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "assemble.h"
+
+#define IVM_RECORDING_APPLICATION_ID	0x69766d74	/* "ivmt" */
+#define IVM_RECORDING_VERSION		1		/* user_version */
+
+struct ivm_recording;
+
+/* Totals of a guest's own counting, as bench reads them from shared memory */
+struct ivm_guest_result {
+	const char *mode;		/* name as in the report */
+	const char *link;		/* link name; NULL for a baseline */
+	uint32_t from_end;		/* 0 for a baseline */
+	uint32_t from_vm;
+	uint16_t vector;
+	uint64_t sent;
+	uint64_t handled;		/* by the peer's handler */
+	const uint64_t *rtt_ns;		/* samples, NULL if not measured */
+	uint64_t rtt_count;		/* measured; >= number of samples kept */
+	uint64_t rtt_samples;
+};
+
+/* The same traffic over another device */
+struct ivm_baseline {
+	const char *device;
+	bool ioeventfd;
+	const uint64_t *rtt_ns;
+	uint64_t rtt_samples;
+	uint64_t rtt_count;
+};
+
+int ivm_recording_create(const char *path, struct ivm_recording **recording);
+int ivm_recording_set(struct ivm_recording *r, const char *key, const char *value);
+int ivm_recording_set_u64(struct ivm_recording *r, const char *key, uint64_t value);
+int ivm_recording_add_topology(struct ivm_recording *r, const struct ivm_topology *t);
+int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char *state,
+			   uint64_t fired, uint64_t missed, uint64_t run_ns);
+int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
+int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
+int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
+int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);
+int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b);
+/* Commits, and renames the file to its final name */
+int ivm_recording_finish(struct ivm_recording *r);
+/* Closes; a recording that was not finished is removed */
+void ivm_recording_close(struct ivm_recording *r);
+
+/* Opens for reading; @why is set to a static explanation on failure */
+int ivm_recording_open(const char *path, sqlite3 **db, const char **why);
+
+#endif /* IVM_RECORDING_H */

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is on this host: VMs, their vCPU threads, and link ends.
+ *
+ * discover.c fills it from /proc, the link pages and a BPF iterator; the
+ * assembler only looks things up.  Nothing here opens or prints anything, so
+ * tests build topologies by hand.  Entries are never freed while a recording
+ * runs: a VM or an end that is gone is marked dead and keeps its number.
+ */
+#ifndef IVM_TOPOLOGY_H
+#define IVM_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+#include "../device/ivm-linkpage.h"
+#include "../device/ivm-regs.h"
+
+#define IVM_VM_NAME_BYTES	64
+
+struct ivm_vm {
+	uint32_t id;			/* from 1 */
+	pid_t tgid;
+	uint64_t start_ticks;		/* /proc/PID/stat field 22: tells reused PIDs */
+	char name[IVM_VM_NAME_BYTES];	/* -name, else "pid-N" */
+	bool dead;
+};
+
+/* One vCPU thread.  vcpu_id is the APIC id on x86 and what tracepoints print. */
+struct ivm_vcpu {
+	struct ivm_vm *vm;
+	uint32_t vcpu_id;
+	pid_t tid;
+};
+
+/* One end of a link: one device in one VM */
+struct ivm_end {
+	uint32_t id;			/* from 1 */
+	struct ivm_vm *vm;
+	struct ivm_end *peer;		/* NULL while down or not found */
+	struct ivm_linkpage page;	/* last consistent snapshot */
+	uint64_t page_inode;		/* of the memfd: identity of the end */
+	uint64_t observed_from_ns;	/* CLOCK_MONOTONIC when it was first claimed */
+	bool dead;
+};
+
+struct ivm_topology {
+	GPtrArray *vms;			/* struct ivm_vm *, owned */
+	GPtrArray *vcpus;		/* struct ivm_vcpu *, owned */
+	GPtrArray *ends;		/* struct ivm_end *, owned */
+	GHashTable *vcpu_by_tid;	/* tid -> struct ivm_vcpu */
+	GHashTable *vcpu_by_id;		/* (vm id, vcpu_id) -> struct ivm_vcpu */
+	GHashTable *end_by_doorbell;	/* (tgid, page frame) -> struct ivm_end */
+	GHashTable *vector_by_eventfd;	/* (tgid, fd) -> end id << 16 | vector */
+	GHashTable *end_by_socket;	/* (tgid, fd) -> struct ivm_end */
+};
+
+struct ivm_topology *ivm_topology_new(void);
+void ivm_topology_free(struct ivm_topology *t);
+
+struct ivm_vm *ivm_topology_add_vm(struct ivm_topology *t, pid_t tgid, uint64_t start_ticks,
+				   const char *name);
+struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm, uint32_t vcpu_id,
+				       pid_t tid);
+struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
+				     uint64_t page_inode, const struct ivm_linkpage *page,
+				     uint64_t now_ns);
+void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
+			     const struct ivm_linkpage *page);
+void ivm_topology_vm_gone(struct ivm_topology *t, struct ivm_vm *vm);
+void ivm_topology_end_gone(struct ivm_topology *t, struct ivm_end *end);
+
+struct ivm_vm *ivm_topology_vm(const struct ivm_topology *t, pid_t tgid);
+struct ivm_vcpu *ivm_topology_vcpu(const struct ivm_topology *t, pid_t tid);
+struct ivm_vcpu *ivm_topology_vcpu_by_id(const struct ivm_topology *t, const struct ivm_vm *vm,
+					 uint32_t vcpu_id);
+struct ivm_end *ivm_topology_end(const struct ivm_topology *t, uint32_t end_id);
+struct ivm_end *ivm_topology_doorbell(const struct ivm_topology *t, pid_t tgid, uint64_t address,
+				      uint32_t *vector);
+struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
+				     uint32_t *vector);
+struct ivm_end *ivm_topology_socket(const struct ivm_topology *t, pid_t tgid, int fd);
+
+#endif /* IVM_TOPOLOGY_H */
