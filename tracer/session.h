@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A tracing session: BPF programs, discovery and assembly under one roof.
+ *
+ *	open     finds out which hooks this kernel allows, loads and attaches
+ *	         them, and looks for VMs and links; nothing is recorded yet
+ *	arm      from this instant on doorbells open journeys
+ *	poll     call it often: consumes events, follows the host's changes, hands
+ *	         each finished journey to the recording
+ *	stop     no further journeys; lets those under way end (1 s), detaches
+ *	finish   writes topology, counts, hooks and losses into the recording
+ *	close    frees everything; safe at any point
+ *
+ * One session may see many VMs come and go: `bench` runs all its modes in one.
+ * Functions return 0 or -errno and print nothing; ivm_session_why() says in
+ * the user's words what went wrong.
+ */
+#ifndef IVM_SESSION_H
+#define IVM_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "assemble.h"
+#include "hooks.h"
+#include "recording.h"
+#include "topology.h"
+
+#define IVM_SESSION_BUFFER_BYTES	(64u << 20)
+#define IVM_SESSION_DRAIN_NS		1000000000ull
+
+/* What to follow; zeroed means everything with the defaults */
+struct ivm_session_opts {
+	uint64_t buffer_bytes;		/* of the ring buffer, 0 = default; rounded up */
+	pid_t pid;			/* only links with an end in this QEMU, 0 = all */
+	const char *link;		/* only this link, NULL = all */
+	const char *vm;			/* only links with an end in this VM: name or number */
+};
+
+/* Where records were lost; all zero in a good recording */
+struct ivm_session_lost {
+	uint64_t ringbuf;		/* no room in the ring buffer */
+	uint64_t map;			/* a BPF map was full */
+	uint64_t recursion;		/* a program was skipped: it ran on this CPU already */
+	uint64_t page;			/* link page snapshots that never became consistent */
+};
+
+struct ivm_session;
+
+/**
+ * ivm_session_open() - loads and attaches all hooks this kernel allows
+ * @opts: what to follow; copied, but @opts->link and @opts->vm must stay valid
+ * @session: set to the session, also on failure if there is something to say
+ *	     with ivm_session_why(); close it in any case
+ *
+ * Return: 0; -EPERM without BPF permission; -EOPNOTSUPP if a hook that
+ * counting needs is missing; another -errno.
+ */
+int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **session);
+
+/**
+ * ivm_session_arm() - starts recording
+ * @s: an open session
+ * @recording: takes the journeys from now on; NULL keeps only the counts
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording);
+
+/**
+ * ivm_session_poll() - works off what has happened
+ * @s: a session
+ * @timeout_ms: how long to wait for events at the most
+ *
+ * Call it at least every 100 ms while armed, or the ring buffer overflows.
+ *
+ * Return: 0 (also when interrupted by a signal) or -errno, of the recording too.
+ */
+int ivm_session_poll(struct ivm_session *s, int timeout_ms);
+
+/**
+ * ivm_session_rescan() - looks for VMs and links now, not at the next interval
+ * @s: a session
+ *
+ * Until a link is found its doorbells are not claimed: call this before
+ * letting traffic start that must be counted from its first doorbell.
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_session_rescan(struct ivm_session *s);
+
+/**
+ * ivm_session_links() - links that are up and followed, both ends known
+ * @s: a session
+ *
+ * Return: how many.
+ */
+unsigned int ivm_session_links(const struct ivm_session *s);
+
+/**
+ * ivm_session_ends() - living link ends that are followed, up or down
+ * @s: a session
+ *
+ * Return: how many.
+ */
+unsigned int ivm_session_ends(const struct ivm_session *s);
+
+/**
+ * ivm_session_stop() - ends recording
+ * @s: an armed session
+ *
+ * Doorbells from here on open no journey.  Polls for IVM_SESSION_DRAIN_NS so
+ * that those in flight can end, then detaches all hooks and decides the rest.
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_session_stop(struct ivm_session *s);
+
+/**
+ * ivm_session_finish() - writes what is known only at the end
+ * @s: a stopped session
+ * @recording: not finished yet; the caller finishes and closes it
+ *
+ * Host and clock facts, topology, hooks with their states and counters,
+ * counts per vector and losses.
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording);
+
+/**
+ * ivm_session_close() - detaches and frees
+ * @s: may be NULL
+ */
+void ivm_session_close(struct ivm_session *s);
+
+/**
+ * ivm_session_why() - the reason of the last failure
+ * @s: may be NULL
+ *
+ * Return: text without final stop, valid until the next call; never NULL.
+ */
+const char *ivm_session_why(const struct ivm_session *s);
+
+/**
+ * ivm_session_hooks() - the hooks with their states; counters as of now
+ * @s: a session
+ *
+ * Return: an array of IVM_HOOKS entries, indexed by enum ivm_hook_id.
+ */
+const struct ivm_hook *ivm_session_hooks(struct ivm_session *s);
+
+const struct ivm_topology *ivm_session_topology(const struct ivm_session *s);
+const struct ivm_assemble *ivm_session_assemble(const struct ivm_session *s);
+void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost);
+
+/**
+ * ivm_session_check() - the causes for which --strict refuses a recording
+ * @s: a stopped session
+ * @fn: called with one line a cause, NULL to count only
+ * @arg: handed to @fn
+ *
+ * Return: the number of causes, 0 if the recording is complete.
+ */
+unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, const char *cause),
+			       void *arg);
+
+#endif /* IVM_SESSION_H */
