@@ -85,7 +85,7 @@ struct ivm_result {
 	uint32_t vcpus;		/* vCPUs that take link vectors */
 	uint32_t checks;	/* selftest: checks made */
 	uint32_t failures;	/* selftest: checks failed */
-	uint32_t reserved;
+	uint32_t tsc_khz;	/* TSC ticks per ms as this guest measured, 0 unknown */
 	char error[64];		/* NUL-terminated; first failure */
 	uint64_t sent_by_vector[256];
 	uint64_t handled_by_vector[256];

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What runs once per doorbell, on both the sending and the receiving side.
+ *
+ * Only irq_link() and ring_locked() use this, with interrupts off on their own
+ * CPU; each per-vector counter has one writer, the CPU that owns the vector.
+ */
+#ifndef IVM_BARE_HOT_H
+#define IVM_BARE_HOT_H
+
+#include "cpu.h"
+#include "../ivm-shmem.h"
+
+#define LAPIC_BASE	0xfee00000u
+#define LAPIC_EOI	0x0b0
+#define LAPIC_ICR_LOW	0x300
+#define LAPIC_ICR_HIGH	0x310
+
+struct hot {
+	uintptr_t doorbell;		/* address of vector 0's doorbell */
+	uint32_t doorbell_stride;	/* to the next vector's, 0 if they share one */
+	uint32_t doorbell_value;	/* ivshmem: plus the vector */
+	uint32_t value_is_cookie;
+	uint32_t reply;			/* pong: answer every interrupt on its vector */
+	uint32_t wake_cpu0;		/* CPU 0 waits for what other CPUs take */
+	uint32_t cookie;		/* of the newest doorbell */
+	uint32_t stamp_mask;		/* stamps - 1 */
+	uint64_t stamp_next;		/* reserved so far; lane->stamp_head follows */
+	struct ivm_stamp *stamp;	/* NULL: stamps off */
+	struct ivm_lane *lane;
+	struct ivm_result *result;
+	uint64_t irq_tsc;		/* at entry of the newest link interrupt */
+};
+
+extern struct hot hot;
+
+/* Publication is in order of reservation, so that a reader never sees a hole */
+static inline void stamp_write(uint32_t kind, uint32_t cookie, uint32_t vector, uint64_t tsc)
+{
+	uint64_t index = __atomic_fetch_add(&hot.stamp_next, 1, __ATOMIC_RELAXED);
+	struct ivm_stamp *stamp = &hot.stamp[index & hot.stamp_mask];
+
+	stamp->tsc = tsc;
+	stamp->cookie = cookie;
+	stamp->vector = vector;
+	stamp->kind = kind;
+	while (__atomic_load_n(&hot.lane->stamp_head, __ATOMIC_RELAXED) != index)
+		cpu_relax();
+	__atomic_store_n(&hot.lane->stamp_head, index + 1, __ATOMIC_RELEASE);
+}
+
+/*
+ * Ring one doorbell with interrupts off: a handler between reservation and
+ * publication of a stamp would wait for itself.  The stamp is written after the
+ * store, so that nothing stands between the clock and the doorbell.
+ *
+ * Return: TSC just before the doorbell.
+ */
+static inline uint64_t ring_locked(uint32_t vector)
+{
+	uint32_t cookie = __atomic_add_fetch(&hot.cookie, 1, __ATOMIC_RELAXED);
+	uint32_t value = hot.value_is_cookie ? cookie : hot.doorbell_value + vector;
+	uintptr_t doorbell = hot.doorbell + hot.doorbell_stride * vector;
+	uint64_t tsc = rdtsc();
+
+	mmio_write32(doorbell, value);
+	hot.result->sent_by_vector[vector]++;
+	if (hot.stamp)
+		stamp_write(IVM_STAMP_RING, cookie, vector, tsc);
+	return tsc;
+}
+
+#endif /* IVM_BARE_HOT_H */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Addresses and numbers that the assembly and the C code share.
+ */
+#ifndef IVM_BARE_LAYOUT_H
+#define IVM_BARE_LAYOUT_H
+
+#define BARE_MAX_CPUS		8
+#define BARE_STACK_BYTES	4096	/* per CPU, interrupts included */
+
+#define AP_TRAMPOLINE		0x8000	/* below 1 MiB, page aligned: SIPI wants that */
+
+/* IDT vectors.  0..31 are exceptions; the rest of the space is for the link */
+#define IDT_LINK_BASE		0x28
+#define IDT_LINK_COUNT		200	/* per CPU, up to 0xef */
+#define IDT_TIMER		0xf0
+#define IDT_WAKE		0xf1	/* the CPU that took a doorbell wakes CPU 0 */
+#define IDT_SPURIOUS		0xff
+
+#define SEL_CODE32		0x08
+#define SEL_DATA		0x10
+#define SEL_CODE64		0x18
+
+#endif /* IVM_BARE_LAYOUT_H */

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The two devices this guest can ring doorbells with.
+ */
+#include "apic.h"
+#include "console.h"
+#include "hot.h"
+#include "ivm-regs.h"
+#include "mailbox.h"
+#include "wait.h"
+
+#define IVSHMEM_VENDOR_ID	0x1af4
+#define IVSHMEM_DEVICE_ID	0x1110
+#define IVSHMEM_IV_POSITION	8
+#define IVSHMEM_DOORBELL	12
+#define IVSHMEM_NO_POSITION	0xffffffff	/* its server has not answered yet */
+
+uint32_t mailbox_read(const struct mailbox *mailbox, uint32_t reg)
+{
+	return mmio_read32(mailbox->regs.address + reg);
+}
+
+void mailbox_write(const struct mailbox *mailbox, uint32_t reg, uint32_t value)
+{
+	mmio_write32(mailbox->regs.address + reg, value);
+}
+
+uint32_t mailbox_mode(const struct mailbox *mailbox)
+{
+	return mailbox->kind == DEVICE_IVM ? mailbox_read(mailbox, IVM_REG_MODE) : 0;
+}
+
+static void identify_ivm(const struct mailbox *mailbox)
+{
+	uint32_t id = mailbox_read(mailbox, IVM_REG_ID);
+	uint32_t version = mailbox_read(mailbox, IVM_REG_VERSION);
+
+	if (id != IVM_ID)
+		die("ivm-mailbox: register ID is 0x%x", id);
+	if (version >> 16 != IVM_VERSION >> 16)
+		die("ivm-mailbox: version 0x%x is not known", version);
+}
+
+void mailbox_find(struct mailbox *mailbox, uint32_t kind)
+{
+	bool ivm = kind == DEVICE_IVM;
+
+	mailbox->kind = kind;
+	if (!pci_find(ivm ? IVM_PCI_VENDOR_ID : IVSHMEM_VENDOR_ID,
+		      ivm ? IVM_PCI_DEVICE_ID : IVSHMEM_DEVICE_ID, 0, &mailbox->pci))
+		die("no %s on the PCI bus", ivm ? "ivm-mailbox" : "ivshmem-doorbell");
+	mailbox->regs = pci_bar(&mailbox->pci, IVM_BAR_REGS);
+	mailbox->shmem = pci_bar(&mailbox->pci, IVM_BAR_SHMEM);
+	mailbox->vectors = pci_msix_vectors(&mailbox->pci);
+	if (!mailbox->regs.bytes || !mailbox->vectors)
+		die("the device lacks registers or MSI-X");
+	map_identity(mailbox->regs.address, mailbox->regs.bytes);
+	map_identity(mailbox->shmem.address, mailbox->shmem.bytes);
+	pci_enable(&mailbox->pci);
+	if (ivm)
+		identify_ivm(mailbox);
+}
+
+void mailbox_setup_interrupts(struct mailbox *mailbox, uint32_t cpus)
+{
+	uintptr_t entry = pci_msix_table(&mailbox->pci);
+	uint32_t vector, address, data;
+
+	map_identity(entry, 16 * mailbox->vectors);
+	for (vector = 0; vector < mailbox->vectors; vector++, entry += 16) {
+		apic_route_link(vector, cpus, &address, &data);
+		mmio_write32(entry, address);
+		mmio_write32(entry + 4, 0);
+		mmio_write32(entry + 8, data);
+		mmio_write32(entry + 12, 0);
+	}
+	pci_msix_enable(&mailbox->pci, true);
+}
+
+static bool ivm_link_is_up(void *opaque)
+{
+	return mailbox_read(opaque, IVM_REG_LINK) & IVM_LINK_UP;
+}
+
+static bool ivshmem_has_position(void *opaque)
+{
+	return mailbox_read(opaque, IVSHMEM_IV_POSITION) != IVSHMEM_NO_POSITION;
+}
+
+static void wait_ivm(struct mailbox *mailbox, uint32_t timeout_s)
+{
+	if (!wait_until(ivm_link_is_up, mailbox, timeout_s))
+		die("the link is down, reason %u", mailbox_read(mailbox, IVM_REG_LINK) >>
+		    IVM_LINK_REASON_SHIFT & IVM_LINK_REASON_FIELD);
+	if (!(mailbox_read(mailbox, IVM_REG_FEATURES) & IVM_FEATURE_SHMEM))
+		die("the link shares no memory");
+	mailbox->side = mailbox_read(mailbox, IVM_REG_SIDE);
+	mailbox->peer_vectors = mailbox_read(mailbox, IVM_REG_PEER_VECTORS);
+	hot.doorbell = mailbox->regs.address + IVM_DOORBELL(0);
+	hot.doorbell_stride = IVM_DOORBELL(1) - IVM_DOORBELL(0);
+	hot.value_is_cookie = 1;
+}
+
+static void wait_ivshmem(struct mailbox *mailbox, uint32_t timeout_s)
+{
+	if (!wait_until(ivshmem_has_position, mailbox, timeout_s))
+		die("the ivshmem server gave no position");
+	mailbox->side = mailbox_read(mailbox, IVSHMEM_IV_POSITION);
+	mailbox->peer_vectors = mailbox->vectors;
+	hot.doorbell = mailbox->regs.address + IVSHMEM_DOORBELL;
+	hot.doorbell_value = (mailbox->side ^ 1) << 16;
+}
+
+void mailbox_wait_link(struct mailbox *mailbox, uint32_t timeout_s)
+{
+	if (mailbox->kind == DEVICE_IVM)
+		wait_ivm(mailbox, timeout_s);
+	else
+		wait_ivshmem(mailbox, timeout_s);
+	if (mailbox->side > 1)
+		die("side %u: a link has two", mailbox->side);
+}
+
+static bool ivm_peer_is_ready(void *opaque)
+{
+	return mailbox_read(opaque, IVM_REG_PEER_READY) & IVM_READY;
+}
+
+void mailbox_announce(const struct mailbox *mailbox, uint32_t timeout_s)
+{
+	if (mailbox->kind != DEVICE_IVM)
+		return;
+	mailbox_write(mailbox, IVM_REG_READY, IVM_READY);
+	if (!wait_until(ivm_peer_is_ready, (void *)mailbox, timeout_s))
+		die("the peer's guest is not ready");
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivm-bare: a guest that does nothing but ring doorbells and take interrupts.
+ *
+ * Started with -kernel; the command line says what to do (options.c), the
+ * result lies in the shared memory (ivm-shmem.h), COM1 tells a person, and
+ * the bench that runs it, how far it is.
+ */
+#include "apic.h"
+#include "console.h"
+#include "hot.h"
+#include "lane.h"
+#include "layout.h"
+#include "mailbox.h"
+#include "options.h"
+#include "selftest.h"
+#include "traffic.h"
+#include "wait.h"
+
+#define MULTIBOOT_LOADER_MAGIC	0x2badb002
+#define MULTIBOOT_HAS_CMDLINE	(1u << 2)
+
+extern uint32_t multiboot_magic, multiboot_info;
+
+struct multiboot_info {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
+};
+
+void bare_main(void);
+
+static const char *command_line(void)
+{
+	const struct multiboot_info *info = (const void *)(uintptr_t)multiboot_info;
+
+	if (multiboot_magic != MULTIBOOT_LOADER_MAGIC)
+		die("not started by a multiboot loader");
+	return info->flags & MULTIBOOT_HAS_CMDLINE ? (const char *)(uintptr_t)info->cmdline : NULL;
+}
+
+static bool host_said_go(void *opaque)
+{
+	(void)opaque;
+	return console_has_input();
+}
+
+/* Pairs of (CPU, IDT vector) for all vectors of the device */
+static uint32_t choose_cpus(uint32_t wanted, uint32_t vectors)
+{
+	uint32_t needed = (vectors + IDT_LINK_COUNT - 1) / IDT_LINK_COUNT;
+
+	if (wanted && wanted < needed)
+		die("cpus=%u: %u vectors need %u", wanted, vectors, needed);
+	return wanted ? wanted : needed;
+}
+
+static uint32_t choose_vectors(const struct mailbox *mailbox, uint32_t wanted)
+{
+	uint32_t both = mailbox->vectors < mailbox->peer_vectors ? mailbox->vectors :
+								   mailbox->peer_vectors;
+
+	if (wanted > both)
+		die("vectors=%u: this end has %u, the peer %u", wanted, mailbox->vectors,
+		    mailbox->peer_vectors);
+	return wanted ? wanted : both;
+}
+
+static void run_role(struct mailbox *mailbox, struct options *options)
+{
+	static struct lanes lanes;
+
+	mailbox_wait_link(mailbox, options->timeout_s);
+	options->vectors = choose_vectors(mailbox, options->vectors);
+	lanes_init(&lanes, mailbox, options);
+	lanes.result->mode = mailbox_mode(mailbox);
+	hot.reply = options->role == IVM_ROLE_PONG && options->pattern == IVM_PATTERN_PINGPONG;
+	mailbox_setup_interrupts(mailbox, options->cpus);
+	lanes_publish(&lanes);
+	mailbox_announce(mailbox, options->timeout_s);
+	lanes_wait_peer(&lanes, options->timeout_s);
+
+	console_print("ivm-bare: ready\n");
+	if (options->gate && !wait_until(host_said_go, NULL, options->timeout_s))
+		die("timeout waiting for the gate");
+	if (options->role == IVM_ROLE_PING)
+		traffic_ping(&lanes, options);
+	else
+		traffic_pong(&lanes, options);
+	console_print("ivm-bare: done sent=%U handled=%U\n", lanes.result->sent,
+		      lanes.result->handled);
+}
+
+void bare_main(void)
+{
+	static struct ivm_result no_lane_yet;
+	static struct mailbox mailbox;
+	static struct options options;
+
+	hot.result = &no_lane_yet;
+	console_init();
+	options_parse(command_line(), &options);
+	apic_init();
+	mailbox_find(&mailbox, options.device);
+	options.cpus = choose_cpus(options.cpus, mailbox.vectors);
+	apic_start_cpus(options.cpus);
+	if (options.role == IVM_ROLE_SELFTEST)
+		selftest_run(&mailbox, &options);
+	else
+		run_role(&mailbox, &options);
+	if (options.hold && !wait_until(host_said_go, NULL, options.timeout_s))
+		die("timeout waiting to be let go");
+	machine_reset();
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The two roles of a benchmark.
+ *
+ * Pong learns from the shared memory that ping is done, not from a doorbell,
+ * so that every doorbell of a run is one of the counted ones.
+ */
+#include "apic.h"
+#include "console.h"
+#include "hot.h"
+#include "traffic.h"
+#include "wait.h"
+
+#define QUIET_TICKS	(100 / TICK_MS)	/* nothing more arrives after this long */
+
+struct run {
+	struct lanes *lanes;
+	const struct options *options;
+	uint64_t total;		/* doorbells, warm-up included */
+	uint64_t deadline;	/* TSC */
+	uint32_t last_look;	/* ticks() at the last look at deadline and peer */
+};
+
+static uint64_t handled_by(uint32_t vector)
+{
+	return __atomic_load_n(&hot.result->handled_by_vector[vector], __ATOMIC_ACQUIRE);
+}
+
+static uint64_t peer_handled_by(const struct lanes *lanes, uint32_t vector)
+{
+	return __atomic_load_n(&lanes->peer_result->handled_by_vector[vector], __ATOMIC_ACQUIRE);
+}
+
+static uint64_t handled_total(void)
+{
+	uint64_t total = 0;
+	uint32_t vector;
+
+	for (vector = 0; vector < 256; vector++)
+		total += handled_by(vector);
+	return total;
+}
+
+/* Every wait of a run comes by here; only once a tick does it cost anything */
+static void check_alive(struct run *run, const char *waiting_for)
+{
+	if (ticks() == run->last_look)
+		return;
+	run->last_look = ticks();
+	if (rdtsc() > run->deadline)
+		die("timeout waiting for %s", waiting_for);
+	if (lanes_peer_state(run->lanes) == IVM_RESULT_FAILED)
+		die("the peer failed");
+}
+
+/* Let time pass until an interrupt, or not at all with wait=poll; interrupts are off */
+static void doze(const struct run *run)
+{
+	if (run->options->poll) {
+		irq_enable();
+		cpu_relax();
+	} else {
+		irq_enable_and_halt();
+	}
+}
+
+static uint64_t ring(uint32_t vector)
+{
+	uint64_t tsc;
+
+	irq_disable();
+	tsc = ring_locked(vector);
+	irq_enable();
+	return tsc;
+}
+
+static void keep_sample(struct lanes *lanes, uint64_t ticks)
+{
+	struct ivm_result *result = lanes->result;
+
+	if (result->rtt_count < result->rtt_max)
+		lanes->rtt[result->rtt_count] = ticks > UINT32_MAX ? UINT32_MAX : ticks;
+	result->rtt_count++;
+}
+
+static void ping_pingpong(struct run *run)
+{
+	uint32_t vector = 0, vectors = run->options->vectors;
+	uint64_t i, before, start;
+
+	for (i = 0; i < run->total; i++) {
+		irq_disable();
+		before = handled_by(vector);
+		start = ring_locked(vector);
+		while (handled_by(vector) == before) {
+			doze(run);
+			check_alive(run, "an answer");
+			irq_disable();
+		}
+		irq_enable();
+		if (i >= run->options->warmup)
+			keep_sample(run->lanes, hot.irq_tsc - start);
+		if (++vector == vectors)
+			vector = 0;
+	}
+}
+
+static void ping_flood(struct run *run)
+{
+	uint32_t vector = 0, vectors = run->options->vectors;
+	uint64_t i;
+
+	for (i = 0; i < run->total; i++) {
+		ring(vector);
+		if (++vector == vectors)
+			vector = 0;
+		check_alive(run, "its own doorbells");
+	}
+}
+
+/* The receiver has nothing to answer with, so its lane is looked at, not slept on */
+static void wait_burst_handled(struct run *run, uint32_t first, uint32_t touched,
+			       const uint64_t *before)
+{
+	uint32_t i, vector = first;
+
+	for (i = 0; i < touched; i++) {
+		while (peer_handled_by(run->lanes, vector) == before[vector]) {
+			check_alive(run, "the peer to take a burst");
+			cpu_relax();
+		}
+		if (++vector == run->options->vectors)
+			vector = 0;
+	}
+}
+
+static void ping_burst(struct run *run)
+{
+	static uint64_t before[256];
+	uint32_t vector = 0, first, touched, rings, i, vectors = run->options->vectors;
+	uint64_t left = run->total;
+
+	for (; left; left -= rings) {
+		rings = left < run->options->burst ? left : run->options->burst;
+		touched = rings < vectors ? rings : vectors;
+		first = vector;
+		for (i = 0; i < vectors; i++)
+			before[i] = peer_handled_by(run->lanes, i);
+		for (i = 0; i < rings; i++) {
+			ring(vector);
+			if (++vector == vectors)
+				vector = 0;
+		}
+		wait_burst_handled(run, first, touched, before);
+	}
+}
+
+static void ping_rate(struct run *run)
+{
+	uint64_t hz = (uint64_t)clock_khz() * 1000, start = rdtsc(), tick = clock_khz() * TICK_MS;
+	uint32_t vector = 0, rate = run->options->rate_hz;
+	uint64_t i, at, now;
+
+	for (i = 0; i < run->total; i++) {
+		at = start + i / rate * hz + i % rate * hz / rate;
+		while ((now = rdtsc()) < at) {
+			check_alive(run, "its next doorbell");
+			irq_disable();
+			if (at - now > 2 * tick)
+				doze(run);
+			else
+				irq_enable();
+		}
+		ring(vector);
+		if (++vector == run->options->vectors)
+			vector = 0;
+	}
+}
+
+/* Counts are written before the state that declares them final */
+static void finish(struct lanes *lanes)
+{
+	lanes->result->sent = hot.cookie;
+	lanes->result->handled = handled_total();
+	__atomic_store_n(&lanes->result->state, IVM_RESULT_DONE, __ATOMIC_RELEASE);
+}
+
+static void begin(struct run *run, struct lanes *lanes, const struct options *options)
+{
+	*run = (struct run){
+		.lanes = lanes,
+		.options = options,
+		.total = (uint64_t)options->count + options->warmup,
+		.deadline = deadline_in(options->timeout_s),
+	};
+	__atomic_store_n(&lanes->result->state, IVM_RESULT_RUNNING, __ATOMIC_RELEASE);
+}
+
+/* Until the peer is as far; its deadline may lie as far behind as ours */
+static void wait_peer_done(struct run *run)
+{
+	while (lanes_peer_state(run->lanes) != IVM_RESULT_DONE) {
+		check_alive(run, "the peer to finish");
+		irq_disable();
+		doze(run);
+	}
+}
+
+void traffic_ping(struct lanes *lanes, const struct options *options)
+{
+	struct run run;
+
+	hot.wake_cpu0 = options->cpus > 1 && !options->poll &&
+			options->pattern == IVM_PATTERN_PINGPONG;
+	begin(&run, lanes, options);
+	switch (options->pattern) {
+	case IVM_PATTERN_PINGPONG:
+		ping_pingpong(&run);
+		break;
+	case IVM_PATTERN_FLOOD:
+		ping_flood(&run);
+		break;
+	case IVM_PATTERN_BURST:
+		ping_burst(&run);
+		break;
+	case IVM_PATTERN_RATE:
+		ping_rate(&run);
+		break;
+	}
+	finish(lanes);
+	wait_peer_done(&run);
+}
+
+void traffic_pong(struct lanes *lanes, const struct options *options)
+{
+	uint64_t handled, newest = 0;
+	uint32_t last_change;
+	struct run run;
+
+	begin(&run, lanes, options);
+	wait_peer_done(&run);
+	last_change = ticks();
+	while (ticks() - last_change < QUIET_TICKS) {
+		irq_disable();
+		doze(&run);
+		check_alive(&run, "quiet");
+		handled = handled_total();
+		if (handled != newest)
+			last_change = ticks();
+		newest = handled;
+	}
+	finish(lanes);
+}
