@@ -21,6 +21,9 @@
 
 struct ivm_recording;
 
+/* Column of each point in the table journeys, by enum ivm_point */
+extern const char *const ivm_point_columns[IVM_POINTS];
+
 /* Totals of a guest's own counting, as bench reads them from shared memory */
 struct ivm_guest_result {
 	const char *mode;		/* name as in the report */
@@ -55,7 +58,7 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);
 int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b);
-/* Commits, and renames the file to its final name */
+/* Commits, renames the file to its final name; what had that name becomes NAME.old */
 int ivm_recording_finish(struct ivm_recording *r);
 /* Closes; a recording that was not finished is removed */
 void ivm_recording_close(struct ivm_recording *r);

@@ -1,0 +1,733 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Recordings: writing and opening SQLite files, as docs/recording.md has them.
+ *
+ * The writer fills NAME.tmp-XXXXXX beside the final name and renames it when
+ * all is committed.  It keeps the first error: whatever is added after it is
+ * refused with the same error, so that callers may check once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "recording.h"
+
+/* Rows a transaction holds at the most: bounds what a crash takes along */
+#define TRANSACTION_ROWS	16384
+
+const char *const ivm_point_columns[IVM_POINTS] = {
+	[IVM_P_RING] = "ring",
+	[IVM_P_EXIT] = "exit",
+	[IVM_P_DISPATCH] = "dispatch",
+	[IVM_P_USER] = "user",
+	[IVM_P_SEND] = "send",
+	[IVM_P_WAKE] = "wake",
+	[IVM_P_RUN] = "run",
+	[IVM_P_RECV] = "recv",
+	[IVM_P_SIGNAL] = "signal",
+	[IVM_P_UNMASK] = "unmask",
+	[IVM_P_DEFER] = "defer",
+	[IVM_P_WORK] = "work",
+	[IVM_P_ROUTE] = "route",
+	[IVM_P_ACCEPT] = "accept",
+	[IVM_P_KICK] = "kick",
+	[IVM_P_VCPU_EXIT] = "vcpu_exit",
+	[IVM_P_VCPU_WAKE] = "vcpu_wake",
+	[IVM_P_VCPU_RUN] = "vcpu_run",
+	[IVM_P_UNHALT] = "unhalt",
+	[IVM_P_WINDOW] = "window",
+	[IVM_P_INJECT] = "inject",
+	[IVM_P_EOI_STANDIN] = "eoi_standin",
+	[IVM_P_ENTRY] = "entry",
+	[IVM_P_ISR] = "isr",
+	[IVM_P_EOI] = "eoi",
+};
+
+/* All tables but journeys, whose point columns come from the list above */
+static const char schema[] =
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+	"CREATE TABLE vms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, pid INTEGER NOT NULL,"
+	" start_ticks INTEGER NOT NULL);"
+	"CREATE TABLE vcpus (vm INTEGER NOT NULL, vcpu_id INTEGER NOT NULL, tid INTEGER NOT NULL,"
+	" PRIMARY KEY (vm, vcpu_id)) WITHOUT ROWID;"
+	"CREATE TABLE ends (id INTEGER PRIMARY KEY, vm INTEGER NOT NULL, peer INTEGER,"
+	" link TEXT NOT NULL, side TEXT NOT NULL, configured TEXT NOT NULL,"
+	" vectors INTEGER NOT NULL, shmem_bytes INTEGER NOT NULL, kvm INTEGER NOT NULL,"
+	" observed_from_ns INTEGER NOT NULL);"
+	"CREATE TABLE hooks (name TEXT PRIMARY KEY, state TEXT NOT NULL, fired INTEGER NOT NULL,"
+	" missed INTEGER NOT NULL, run_ns INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE lost (source TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE counts (from_end INTEGER NOT NULL, to_end INTEGER, vector INTEGER NOT NULL,"
+	" irq_vector INTEGER, rung INTEGER NOT NULL, accepted INTEGER NOT NULL,"
+	" posted INTEGER NOT NULL, delivered INTEGER NOT NULL, coalesced INTEGER NOT NULL,"
+	" masked INTEGER NOT NULL, dropped INTEGER NOT NULL, unfinished INTEGER NOT NULL,"
+	" PRIMARY KEY (from_end, vector)) WITHOUT ROWID;"
+	"CREATE TABLE guests (id INTEGER PRIMARY KEY, mode TEXT NOT NULL, link TEXT,"
+	" from_end INTEGER, from_vm INTEGER, vector INTEGER NOT NULL, sent INTEGER NOT NULL,"
+	" handled INTEGER NOT NULL, rtt_count INTEGER);"
+	"CREATE TABLE guest_rtt (guest INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
+	"CREATE TABLE baselines (id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
+	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
+	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);";
+
+static const char journeys_head[] =
+	"CREATE TABLE journeys (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
+	" configured TEXT NOT NULL, outcome TEXT NOT NULL, from_end INTEGER NOT NULL,"
+	" to_end INTEGER, vector INTEGER NOT NULL, irq_vector INTEGER,"
+	" from_vcpu INTEGER NOT NULL, to_vcpu INTEGER, cookie INTEGER NOT NULL, seq INTEGER,"
+	" approx INTEGER NOT NULL, posted INTEGER NOT NULL, disordered INTEGER NOT NULL,"
+	" contended INTEGER NOT NULL, fast_mmio INTEGER NOT NULL";
+
+#define JOURNEY_FIXED_COLUMNS	17
+
+struct ivm_recording {
+	char *path;		/* final name */
+	char *tmp_path;
+	sqlite3 *db;
+	sqlite3_stmt *insert_journey;
+	unsigned int rows;	/* of the open transaction */
+	int err;		/* the first one; sticks */
+	bool finished;
+};
+
+/* ---- errors ---- */
+
+static int errno_of(sqlite3 *db, int rc)
+{
+	int system = db ? sqlite3_system_errno(db) : 0;
+
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_BUSY:
+		return -EBUSY;
+	}
+	return system ? -system : -EIO;
+}
+
+static int keep_error(struct ivm_recording *r, int rc)
+{
+	if (!r->err)
+		r->err = errno_of(r->db, rc);
+	return r->err;
+}
+
+static int execute(struct ivm_recording *r, const char *sql)
+{
+	if (r->err)
+		return r->err;
+	return keep_error(r, sqlite3_exec(r->db, sql, NULL, NULL, NULL));
+}
+
+/* ---- creating ---- */
+
+/* Something that must not be renamed over is better refused before the work */
+static int check_target(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
+}
+
+/* A symbolic link stays one: the file it points to is replaced */
+static char *resolve(const char *path)
+{
+	char *real = realpath(path, NULL);
+	char *copy = g_strdup(real ? real : path);
+
+	free(real);
+	return copy;
+}
+
+static int create_tmp(struct ivm_recording *r)
+{
+	mode_t mask = umask(0);
+	int fd, err = 0;
+
+	umask(mask);
+	r->tmp_path = g_strdup_printf("%s.tmp-XXXXXX", r->path);
+	fd = mkstemp(r->tmp_path);
+	if (fd < 0) {
+		err = -errno;
+		g_clear_pointer(&r->tmp_path, g_free);
+		return err;
+	}
+	if (fchmod(fd, 0666 & ~mask))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static int create_schema(struct ivm_recording *r)
+{
+	g_autoptr(GString) sql = g_string_new(NULL);
+	int i;
+
+	/* Nobody sees the file before it is whole, so it is synced once, at the end */
+	g_string_append(sql, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;"
+			     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA encoding = 'UTF-8';");
+	g_string_append_printf(sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; BEGIN;",
+			       IVM_RECORDING_APPLICATION_ID, IVM_RECORDING_VERSION);
+	g_string_append(sql, schema);
+	g_string_append(sql, journeys_head);
+	for (i = 0; i < IVM_POINTS; i++)
+		g_string_append_printf(sql, ", \"%s\" INTEGER", ivm_point_columns[i]);
+	g_string_append(sql, ");");
+	return execute(r, sql->str);
+}
+
+static int prepare_journey(struct ivm_recording *r)
+{
+	g_autoptr(GString) sql = g_string_new("INSERT INTO journeys VALUES (?");
+	int i;
+
+	if (r->err)
+		return r->err;
+	for (i = 1; i < JOURNEY_FIXED_COLUMNS + IVM_POINTS; i++)
+		g_string_append(sql, ",?");
+	g_string_append(sql, ")");
+	return keep_error(r, sqlite3_prepare_v2(r->db, sql->str, -1, &r->insert_journey, NULL));
+}
+
+/**
+ * ivm_recording_create() - start a recording
+ * @path: the name it shall have when finished
+ * @recording: set to the recording; free with ivm_recording_close()
+ *
+ * Return: 0; -EISDIR, -EEXIST if @path is something else than a file; -errno.
+ */
+int ivm_recording_create(const char *path, struct ivm_recording **recording)
+{
+	struct ivm_recording *r;
+	int err;
+
+	err = check_target(path);
+	if (err)
+		return err;
+	r = g_new0(struct ivm_recording, 1);
+	r->path = resolve(path);
+	err = create_tmp(r);
+	if (!err)
+		err = keep_error(r, sqlite3_open_v2(r->tmp_path, &r->db, SQLITE_OPEN_READWRITE,
+						    NULL));
+	if (!err) {
+		create_schema(r);
+		err = prepare_journey(r);
+	}
+	if (err) {
+		ivm_recording_close(r);
+		return err;
+	}
+	*recording = r;
+	return 0;
+}
+
+/* ---- adding ---- */
+
+/* A row was added: bounds the transaction */
+static int count_row(struct ivm_recording *r)
+{
+	if (++r->rows < TRANSACTION_ROWS)
+		return 0;
+	r->rows = 0;
+	return execute(r, "COMMIT; BEGIN");
+}
+
+static void bind_optional(sqlite3_stmt *stmt, int column, uint64_t value)
+{
+	if (value)
+		sqlite3_bind_int64(stmt, column, (sqlite3_int64)value);
+	else
+		sqlite3_bind_null(stmt, column);
+}
+
+/* 'i' uint64_t, 'o' uint64_t with 0 for NULL, 't' text or NULL */
+static void bind_values(sqlite3_stmt *stmt, const char *types, va_list ap)
+{
+	int i;
+
+	for (i = 0; types[i]; i++) {
+		if (types[i] == 't')
+			sqlite3_bind_text(stmt, i + 1, va_arg(ap, const char *), -1,
+					  SQLITE_TRANSIENT);
+		else if (types[i] == 'o')
+			bind_optional(stmt, i + 1, va_arg(ap, uint64_t));
+		else
+			sqlite3_bind_int64(stmt, i + 1, va_arg(ap, sqlite3_int64));
+	}
+}
+
+/* For the small tables, where preparing each time costs nothing that matters */
+static int insert(struct ivm_recording *r, const char *sql, const char *types, ...)
+{
+	sqlite3_stmt *stmt = NULL;
+	va_list ap;
+	int rc;
+
+	if (r->err)
+		return r->err;
+	rc = sqlite3_prepare_v2(r->db, sql, -1, &stmt, NULL);
+	if (rc == SQLITE_OK) {
+		va_start(ap, types);
+		bind_values(stmt, types, ap);
+		va_end(ap);
+		rc = sqlite3_step(stmt);
+	}
+	keep_error(r, rc);
+	sqlite3_finalize(stmt);
+	return r->err ? r->err : count_row(r);
+}
+
+/**
+ * ivm_recording_set() - a fact about the recording as a whole
+ * @r: the recording
+ * @key: see docs/recording.md; a second value replaces the first
+ * @value: text, NULL for unknown
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_set(struct ivm_recording *r, const char *key, const char *value)
+{
+	return insert(r, "INSERT OR REPLACE INTO meta VALUES (?,?)", "tt", key, value);
+}
+
+/* The same for a number */
+int ivm_recording_set_u64(struct ivm_recording *r, const char *key, uint64_t value)
+{
+	return insert(r, "INSERT OR REPLACE INTO meta VALUES (?,?)", "ti", key, value);
+}
+
+static const char *configured_name(uint32_t mode)
+{
+	switch (mode) {
+	case IVM_MODE_QEMU:
+		return "qemu";
+	case IVM_MODE_IRQFD:
+		return "irqfd";
+	case IVM_MODE_DIRECT:
+		return "direct";
+	case IVM_MODE_AUTO:
+		return "auto";
+	}
+	return "unknown";
+}
+
+static int add_end(struct ivm_recording *r, const struct ivm_end *end)
+{
+	const struct ivm_linkpage *page = &end->page;
+	g_autofree char *name = g_strndup(page->name, sizeof(page->name));
+
+	return insert(r, "INSERT OR REPLACE INTO ends VALUES (?,?,?,?,?,?,?,?,?,?)", "iiotttiiii",
+		      (uint64_t)end->id, (uint64_t)end->vm->id,
+		      (uint64_t)(end->peer ? end->peer->id : 0), name,
+		      page->side == IVM_SIDE_SERVER ? "server" : "client",
+		      configured_name(page->mode_configured), (uint64_t)page->vectors,
+		      page->shmem_bytes, (uint64_t)(page->accel == IVM_ACCEL_KVM),
+		      end->observed_from_ns);
+}
+
+/**
+ * ivm_recording_add_topology() - VMs, vCPUs and link ends
+ * @r: the recording
+ * @t: as found so far; a later call replaces rows of equal numbers
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_topology(struct ivm_recording *r, const struct ivm_topology *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->vms->len; i++) {
+		const struct ivm_vm *vm = g_ptr_array_index(t->vms, i);
+
+		insert(r, "INSERT OR REPLACE INTO vms VALUES (?,?,?,?)", "itii", (uint64_t)vm->id,
+		       vm->name, (uint64_t)vm->tgid, vm->start_ticks);
+	}
+	for (i = 0; i < t->vcpus->len; i++) {
+		const struct ivm_vcpu *vcpu = g_ptr_array_index(t->vcpus, i);
+
+		insert(r, "INSERT OR REPLACE INTO vcpus VALUES (?,?,?)", "iii",
+		       (uint64_t)vcpu->vm->id, (uint64_t)vcpu->vcpu_id, (uint64_t)vcpu->tid);
+	}
+	for (i = 0; i < t->ends->len; i++)
+		add_end(r, g_ptr_array_index(t->ends, i));
+	return r->err;
+}
+
+/* @state as in the report: tracepoint, tp_btf, raw_tp, fentry, kprobe, absent, silent */
+int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char *state,
+			   uint64_t fired, uint64_t missed, uint64_t run_ns)
+{
+	return insert(r, "INSERT OR REPLACE INTO hooks VALUES (?,?,?,?,?)", "ttiii", name, state,
+		      fired, missed, run_ns);
+}
+
+/* Counts of one source add up; sources are listed in docs/recording.md */
+int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count)
+{
+	return insert(r, "INSERT INTO lost VALUES (?,?)"
+			 " ON CONFLICT (source) DO UPDATE SET count = count + excluded.count",
+		      "ti", source, count);
+}
+
+static void bind_flags(sqlite3_stmt *stmt, int column, uint8_t flags)
+{
+	static const uint8_t bits[] = {
+		IVM_J_APPROX, IVM_J_POSTED, IVM_J_DISORDERED, IVM_J_CONTENDED, IVM_J_FASTMMIO
+	};
+	unsigned int i;
+
+	for (i = 0; i < G_N_ELEMENTS(bits); i++)
+		sqlite3_bind_int(stmt, column + (int)i, !!(flags & bits[i]));
+}
+
+static void bind_journey(sqlite3_stmt *stmt, const struct ivm_journey *j)
+{
+	static const char *const modes[] = IVM_MODE_NAMES;
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+	int i;
+
+	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)j->id);
+	sqlite3_bind_text(stmt, 2, modes[j->mode], -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 3, modes[j->configured], -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 4, outcomes[j->outcome], -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 5, j->from_end);
+	bind_optional(stmt, 6, j->to_end);
+	sqlite3_bind_int(stmt, 7, j->vector);
+	bind_optional(stmt, 8, j->irq_vector);
+	sqlite3_bind_int(stmt, 9, j->from_vcpu);
+	/* Vcpu 0 is a vCPU: what makes it known is the accept that named it */
+	if (ivm_seen(j, IVM_P_ACCEPT))
+		sqlite3_bind_int(stmt, 10, j->to_vcpu);
+	else
+		sqlite3_bind_null(stmt, 10);
+	sqlite3_bind_int64(stmt, 11, j->cookie);
+	bind_optional(stmt, 12, j->seq);
+	bind_flags(stmt, 13, j->flags);
+	for (i = 0; i < IVM_POINTS; i++)
+		bind_optional(stmt, JOURNEY_FIXED_COLUMNS + 1 + i, j->t_ns[i]);
+}
+
+/**
+ * ivm_recording_add_journey() - one journey that ended
+ * @r: the recording
+ * @j: its id must be new and its outcome decided
+ *
+ * Return: 0; -EINVAL for a journey no rule allows; -errno, this one's or the
+ * first before it.
+ */
+int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	int rc;
+
+	if (r->err)
+		return r->err;
+	if (j->mode >= IVM_MODES || j->configured >= IVM_MODES || j->outcome >= IVM_OUTCOMES ||
+	    j->outcome == IVM_O_PENDING)
+		return r->err = -EINVAL;
+	bind_journey(r->insert_journey, j);
+	rc = sqlite3_step(r->insert_journey);
+	if (keep_error(r, rc))
+		return r->err;
+	sqlite3_reset(r->insert_journey);
+	return count_row(r);
+}
+
+/* One row for each (from_end, vector); a second one is an error */
+int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c)
+{
+	return insert(r, "INSERT INTO counts VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", "ioioiiiiiiii",
+		      (uint64_t)c->from_end, (uint64_t)c->to_end, (uint64_t)c->vector,
+		      (uint64_t)c->irq_vector, c->rung, c->accepted, c->posted, c->delivered,
+		      c->coalesced, c->masked, c->dropped, c->unfinished);
+}
+
+static int add_samples(struct ivm_recording *r, const char *sql, const uint64_t *ns,
+		       uint64_t samples)
+{
+	sqlite3_int64 owner = sqlite3_last_insert_rowid(r->db);
+	sqlite3_stmt *stmt = NULL;
+	uint64_t i;
+
+	if (r->err)
+		return r->err;
+	keep_error(r, sqlite3_prepare_v2(r->db, sql, -1, &stmt, NULL));
+	for (i = 0; i < samples && !r->err; i++) {
+		sqlite3_bind_int64(stmt, 1, owner);
+		sqlite3_bind_int64(stmt, 2, (sqlite3_int64)ns[i]);
+		if (!keep_error(r, sqlite3_step(stmt))) {
+			sqlite3_reset(stmt);
+			count_row(r);
+		}
+	}
+	sqlite3_finalize(stmt);
+	return r->err;
+}
+
+/**
+ * ivm_recording_add_guest() - what a guest counted and timed by itself
+ * @r: the recording
+ * @g: one direction and vector of a link
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g)
+{
+	insert(r, "INSERT INTO guests (mode, link, from_end, from_vm, vector, sent, handled, rtt_count)"
+		  " VALUES (?,?,?,?,?,?,?,?)", "ttooiiio",
+	       g->mode, g->link, (uint64_t)g->from_end, (uint64_t)g->from_vm, (uint64_t)g->vector,
+	       g->sent, g->handled, g->rtt_ns ? g->rtt_count : 0);
+	return add_samples(r, "INSERT INTO guest_rtt VALUES (?,?)", g->rtt_ns,
+			   g->rtt_ns ? g->rtt_samples : 0);
+}
+
+/**
+ * ivm_recording_add_baseline() - round trips of the same traffic over another device
+ * @r: the recording
+ * @b: device, setting and samples
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b)
+{
+	insert(r, "INSERT INTO baselines (device, ioeventfd, rtt_count) VALUES (?,?,?)", "tii",
+	       b->device, (uint64_t)b->ioeventfd, b->rtt_count);
+	return add_samples(r, "INSERT INTO baseline_rtt VALUES (?,?)", b->rtt_ns,
+			   b->rtt_ns ? b->rtt_samples : 0);
+}
+
+/* ---- finishing ---- */
+
+static int sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* As perf does: the recording before this one is worth keeping */
+static int take_name(struct ivm_recording *r)
+{
+	g_autofree char *old = g_strdup_printf("%s.old", r->path);
+
+	int err;
+
+	if (rename(r->path, old) && errno != ENOENT)
+		return -errno;
+	if (!rename(r->tmp_path, r->path))
+		return 0;
+	err = -errno;
+	rename(old, r->path);
+	return err;
+}
+
+static int close_db(struct ivm_recording *r)
+{
+	int rc;
+
+	sqlite3_finalize(r->insert_journey);
+	r->insert_journey = NULL;
+	rc = sqlite3_close(r->db);
+	r->db = NULL;
+	return errno_of(NULL, rc);
+}
+
+/**
+ * ivm_recording_finish() - commit and give the file its name
+ * @r: the recording; only ivm_recording_close() may follow
+ *
+ * Return: 0 or -errno, this one's or the first before it; then there is no
+ * new file.
+ */
+int ivm_recording_finish(struct ivm_recording *r)
+{
+	execute(r, "COMMIT");
+	if (!r->err)
+		r->err = close_db(r);
+	if (!r->err)
+		r->err = sync_file(r->tmp_path);
+	if (!r->err)
+		r->err = take_name(r);
+	r->finished = !r->err;
+	return r->err;
+}
+
+/* NULL-safe; a recording that was not finished leaves nothing behind */
+void ivm_recording_close(struct ivm_recording *r)
+{
+	if (!r)
+		return;
+	close_db(r);
+	if (r->tmp_path && !r->finished) {
+		g_autofree char *journal = g_strdup_printf("%s-journal", r->tmp_path);
+
+		unlink(r->tmp_path);
+		unlink(journal);
+	}
+	g_free(r->tmp_path);
+	g_free(r->path);
+	g_free(r);
+}
+
+/* ---- opening ---- */
+
+/* The first 100 bytes of any SQLite file, https://sqlite.org/fileformat.html */
+#define HEADER_BYTES		100
+#define HEADER_PAGE_BYTES	16
+#define HEADER_PAGES		28
+#define HEADER_USER_VERSION	60
+#define HEADER_APPLICATION_ID	68
+
+static uint32_t be32(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int why_not(const char **why, const char *text)
+{
+	*why = text;
+	return -EBADMSG;
+}
+
+static int check_header(const unsigned char *h, ssize_t bytes, off_t file_bytes, const char **why)
+{
+	uint64_t page_bytes;
+
+	if (bytes == 0)
+		return why_not(why, "the file is empty");
+	if (memcmp(h, "SQLite format 3", MIN((size_t)bytes, 16)))
+		return why_not(why, "not an ivmtrace recording");
+	if (bytes < HEADER_BYTES)
+		return why_not(why, "truncated: the header is incomplete");
+	if (be32(h + HEADER_APPLICATION_ID) != IVM_RECORDING_APPLICATION_ID)
+		return why_not(why, "an SQLite database, but not an ivmtrace recording");
+	if (be32(h + HEADER_USER_VERSION) > IVM_RECORDING_VERSION)
+		return why_not(why, "written by a newer ivmtrace; use that one to read it");
+	if (be32(h + HEADER_USER_VERSION) < 1)
+		return why_not(why, "damaged: it has no version");
+	page_bytes = (uint64_t)h[HEADER_PAGE_BYTES] << 8 | h[HEADER_PAGE_BYTES + 1];
+	if (page_bytes == 1)
+		page_bytes = 65536;
+	if ((uint64_t)file_bytes < page_bytes * be32(h + HEADER_PAGES))
+		return why_not(why, "truncated: the file is shorter than its header says");
+	return 0;
+}
+
+static int check_file(const char *path, const char **why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	unsigned char header[HEADER_BYTES];
+	struct stat st;
+	ssize_t bytes;
+	int err;
+
+	if (fd < 0) {
+		err = -errno;
+		*why = strerror(-err);
+		return err;
+	}
+	if (fstat(fd, &st) || S_ISDIR(st.st_mode)) {
+		err = -EISDIR;
+		*why = "it is a directory";
+	} else if (!S_ISREG(st.st_mode)) {
+		err = why_not(why, "it is not a regular file");
+	} else {
+		bytes = pread(fd, header, sizeof(header), 0);
+		err = bytes < 0 ? -errno : check_header(header, bytes, st.st_size, why);
+		if (bytes < 0)
+			*why = strerror(-err);
+	}
+	close(fd);
+	return err;
+}
+
+/* Every table and column a reader uses, so that it may take them for granted */
+static int check_schema(sqlite3 *db, const char **why)
+{
+	static const char *const queries[] = {
+		"SELECT key, value FROM meta",
+		"SELECT id, name, pid FROM vms",
+		"SELECT id, vm, peer, link, configured FROM ends",
+		"SELECT name, state, fired, missed, run_ns FROM hooks",
+		"SELECT source, count FROM lost",
+		"SELECT from_end, to_end, vector, irq_vector, rung, accepted, posted, delivered,"
+		" coalesced, masked, dropped, unfinished FROM counts",
+		"SELECT id, mode, link, from_end, from_vm, vector, sent, handled, rtt_count"
+		" FROM guests",
+		"SELECT guest, rtt_ns FROM guest_rtt",
+		"SELECT id, device, ioeventfd, rtt_count FROM baselines",
+		"SELECT baseline, rtt_ns FROM baseline_rtt",
+		"SELECT id, mode, configured, outcome, from_end, to_end, vector, irq_vector,"
+		" from_vcpu, to_vcpu, cookie, approx, posted, disordered, ring, \"exit\", entry,"
+		" eoi_standin FROM journeys",
+	};
+	sqlite3_stmt *stmt;
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < G_N_ELEMENTS(queries); i++) {
+		rc = sqlite3_prepare_v2(db, queries[i], -1, &stmt, NULL);
+		sqlite3_finalize(stmt);
+		if (rc != SQLITE_OK)
+			return why_not(why, "damaged: a table is missing or unreadable");
+	}
+	return 0;
+}
+
+/**
+ * ivm_recording_open() - open a recording for reading
+ * @path: the file
+ * @db: set to the connection; close with sqlite3_close()
+ * @why: set to an explanation on failure, valid until the next call
+ *
+ * Return: 0; -EBADMSG if it is no readable recording; -errno.
+ */
+int ivm_recording_open(const char *path, sqlite3 **db, const char **why)
+{
+	sqlite3 *opened = NULL;
+	int err, rc;
+
+	err = check_file(path, why);
+	if (err)
+		return err;
+	rc = sqlite3_open_v2(path, &opened, SQLITE_OPEN_READONLY, NULL);
+	err = errno_of(opened, rc);
+	if (err)
+		*why = strerror(-err);
+	else
+		err = check_schema(opened, why);
+	if (err) {
+		sqlite3_close(opened);
+		return err;
+	}
+	*db = opened;
+	return 0;
+}
