@@ -49,6 +49,7 @@ void mailbox_find(struct mailbox *mailbox, uint32_t kind)
 	if (!pci_find(ivm ? IVM_PCI_VENDOR_ID : IVSHMEM_VENDOR_ID,
 		      ivm ? IVM_PCI_DEVICE_ID : IVSHMEM_DEVICE_ID, 0, &mailbox->pci))
 		die("no %s on the PCI bus", ivm ? "ivm-mailbox" : "ivshmem-doorbell");
+	pci_assign_bars(&mailbox->pci);
 	mailbox->regs = pci_bar(&mailbox->pci, IVM_BAR_REGS);
 	mailbox->shmem = pci_bar(&mailbox->pci, IVM_BAR_SHMEM);
 	mailbox->vectors = pci_msix_vectors(&mailbox->pci);

@@ -29,6 +29,10 @@
 
 #define MAX_CAPABILITIES	48
 
+/* Free on every PC that has less than 2 GiB of RAM, as this one does */
+#define WINDOW_BELOW_4G		0x80000000u
+#define WINDOW_ABOVE_4G		0x100000000u
+
 uint32_t pci_read32(const struct pci_device *device, uint32_t offset)
 {
 	outl(CONFIG_ADDRESS, CONFIG_ENABLE | device->address | offset);
@@ -80,29 +84,71 @@ bool pci_find(uint16_t vendor, uint16_t device_id, uint32_t nth, struct pci_devi
 	return false;
 }
 
+/* All ones in, size out: what the device leaves at 0 is its size minus 1 */
+static uint32_t probe_mask(const struct pci_device *device, uint32_t offset, uint32_t value)
+{
+	uint32_t mask;
+
+	pci_write32(device, offset, 0xffffffff);
+	mask = pci_read32(device, offset);
+	pci_write32(device, offset, value);
+	return mask;
+}
+
 struct pci_bar pci_bar(const struct pci_device *device, uint32_t index)
 {
 	uint32_t offset = PCI_BAR0 + 4 * index;
-	uint32_t command = pci_read32(device, PCI_COMMAND);
-	uint32_t low = pci_read32(device, offset);
-	uint64_t mask, address = low & ~BAR_FLAGS;
-	uint32_t high;
+	uint32_t command = pci_read32(device, PCI_COMMAND) & 0xffff;
+	uint32_t low = pci_read32(device, offset), high, low_mask;
+	struct pci_bar bar = { low & ~BAR_FLAGS, 0 };
 
 	if (low & BAR_IO)
 		return (struct pci_bar){ 0 };
 	pci_write32(device, PCI_COMMAND, command & ~(COMMAND_MEMORY | COMMAND_MASTER));
-	pci_write32(device, offset, 0xffffffff);
-	mask = 0xffffffff00000000 | (pci_read32(device, offset) & ~BAR_FLAGS);
-	pci_write32(device, offset, low);
+	low_mask = probe_mask(device, offset, low) & ~BAR_FLAGS;
+	if (low_mask)
+		bar.bytes = -(0xffffffff00000000 | low_mask);
 	if ((low & BAR_TYPE_MASK) == BAR_TYPE_64) {
 		high = pci_read32(device, offset + 4);
-		address |= (uint64_t)high << 32;
-		pci_write32(device, offset + 4, 0xffffffff);
-		mask = (uint64_t)pci_read32(device, offset + 4) << 32 | (uint32_t)mask;
-		pci_write32(device, offset + 4, high);
+		bar.address |= (uint64_t)high << 32;
+		bar.bytes = -((uint64_t)probe_mask(device, offset + 4, high) << 32 | low_mask);
 	}
 	pci_write32(device, PCI_COMMAND, command);
-	return (struct pci_bar){ address, address ? -mask : 0 };
+	return bar;
+}
+
+static void assign_bar(const struct pci_device *device, uint32_t index, uint64_t *next_low,
+		       uint64_t *next_high)
+{
+	uint32_t offset = PCI_BAR0 + 4 * index;
+	bool is_64 = (pci_read32(device, offset) & BAR_TYPE_MASK) == BAR_TYPE_64;
+	uint64_t *next = is_64 ? next_high : next_low;
+	uint64_t bytes = pci_bar(device, index).bytes;
+
+	if (!bytes)
+		return;
+	*next = (*next + bytes - 1) & -bytes;
+	pci_write32(device, offset, *next);
+	if (is_64)
+		pci_write32(device, offset + 4, *next >> 32);
+	*next += bytes;
+}
+
+void pci_assign_bars(const struct pci_device *device)
+{
+	uint64_t next_low = WINDOW_BELOW_4G, next_high = WINDOW_ABOVE_4G;
+	uint32_t index, low;
+
+	if (pci_bar(device, 0).address)
+		return;
+	for (index = 0; index < 6; index++) {
+		low = pci_read32(device, PCI_BAR0 + 4 * index);
+		if (low & BAR_IO)
+			continue;
+		assign_bar(device, index, &next_low, &next_high);
+		if ((low & BAR_TYPE_MASK) == BAR_TYPE_64)
+			index++;
+	}
 }
 
 void pci_enable(const struct pci_device *device)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PCI by configuration mechanism 1; BARs as the firmware assigned them.
+ * PCI by configuration mechanism 1; BARs as the firmware assigned them, if it did.
  */
 #ifndef IVM_BARE_PCI_H
 #define IVM_BARE_PCI_H
@@ -43,6 +43,13 @@ void pci_write32(const struct pci_device *device, uint32_t offset, uint32_t valu
  * Sizes it by writing all ones, with decoding off, so not while it is in use.
  */
 struct pci_bar pci_bar(const struct pci_device *device, uint32_t index);
+
+/**
+ * pci_assign_bars() - give the device addresses if the firmware did not
+ *
+ * SeaBIOS does, qboot does not.  For the one device of a machine only.
+ */
+void pci_assign_bars(const struct pci_device *device);
 
 /**
  * pci_enable() - turn on memory decoding and bus mastering

@@ -144,9 +144,9 @@ static void ping_burst(struct run *run)
 		rings = left < run->options->burst ? left : run->options->burst;
 		touched = rings < vectors ? rings : vectors;
 		first = vector;
-		for (i = 0; i < vectors; i++)
-			before[i] = peer_handled_by(run->lanes, i);
 		for (i = 0; i < rings; i++) {
+			if (i < touched)
+				before[vector] = peer_handled_by(run->lanes, vector);
 			ring(vector);
 			if (++vector == vectors)
 				vector = 0;
