@@ -208,6 +208,7 @@ enum ivm_sender_action {
 	IVM_S_NONE,
 	IVM_S_CLOSE,		/* the open doorbell ended without an accept */
 	IVM_S_ACCEPTED,		/* hand the open journey over to its receiver */
+	IVM_S_SENT,		/* it is in the link's socket now: ivm_stream_step() */
 	IVM_S_DEFERRED,		/* park it under the work item in e->a */
 };
 
@@ -258,8 +259,8 @@ static inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
 /**
  * ivm_sender_step() - an event on a thread that may have a doorbell open
  * @s: the thread
- * @e: an event with e->tid of this thread.  WRITE, SENDMSG and WAKING only if
- *     the backend has found that descriptor or thread to be this doorbell's
+ * @e: an event with e->tid of this thread.  WRITE and SENDMSG only if
+ *     the backend has found that descriptor to be this doorbell's
  *
  * Return: what the backend has to do with s->open, and must then clear.
  */
@@ -307,19 +308,7 @@ static inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
 		j->t_ns[IVM_P_SEND] = e->t_ns;
 		j->seq = e->b;
 		j->mode = IVM_M_QEMU;
-		break;
-	case IVM_EV_SENDMSG_RET:
-		/* The socket was full: the device holds the ring and tries again */
-		if ((__s64)e->a <= 0) {
-			j->t_ns[IVM_P_SEND] = 0;
-			j->t_ns[IVM_P_WAKE] = 0;
-			j->seq = 0;
-		}
-		break;
-	case IVM_EV_WAKING:
-		if (ivm_seen(j, IVM_P_SEND))
-			ivm_stamp_first(j, IVM_P_WAKE, e->t_ns);
-		break;
+		return IVM_S_SENT;
 	case IVM_EV_SIGNAL:
 	case IVM_EV_EVENTFD_WRITE:
 		ivm_stamp_first(j, IVM_P_SIGNAL, e->t_ns);
@@ -329,6 +318,48 @@ static inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
 		return IVM_S_DEFERRED;
 	}
 	return IVM_S_NONE;
+}
+
+/* ---- the link's socket, qemu mode ---- */
+
+enum ivm_stream_action {
+	IVM_ST_NONE,
+	IVM_ST_HELD,		/* the socket was full: the device tries again */
+	IVM_ST_RECEIVED,	/* the receiving QEMU has it */
+};
+
+/**
+ * ivm_stream_step() - an event that concerns a RING message under way
+ * @j: a journey sent and not received yet
+ * @e: SENDMSG_RET of its own send; WAKING of the socket's reader inside that
+ *     send; SWITCH_IN of the reader; or a RECVMSG that covers @j->seq
+ *
+ * Return: what became of it.
+ */
+static inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
+						     const struct ivm_event *e)
+{
+	switch (e->type) {
+	case IVM_EV_SENDMSG_RET:
+		if ((__s64)e->a > 0)
+			break;
+		j->t_ns[IVM_P_SEND] = 0;
+		j->t_ns[IVM_P_WAKE] = 0;
+		j->seq = 0;
+		return IVM_ST_HELD;
+	case IVM_EV_WAKING:
+		ivm_stamp_first(j, IVM_P_WAKE, e->t_ns);
+		break;
+	case IVM_EV_SWITCH_IN:
+		/* A reader that was not woken for this one was running already */
+		if (ivm_seen(j, IVM_P_WAKE))
+			ivm_stamp_first(j, IVM_P_RUN, e->t_ns);
+		break;
+	case IVM_EV_RECVMSG:
+		j->t_ns[IVM_P_RECV] = e->t_ns;
+		return IVM_ST_RECEIVED;
+	}
+	return IVM_ST_NONE;
 }
 
 /* ---- receiver ---- */
@@ -347,7 +378,16 @@ static inline int ivm_is_window_exit(const struct ivm_event *e)
 enum ivm_receive_action {
 	IVM_RX_NONE,
 	IVM_RX_DONE,		/* nothing more can be stamped: record it */
+	IVM_RX_POSTED,		/* hardware delivers it with this entry */
+	IVM_RX_UNSEEN,		/* posted into a running guest: no end to see */
 };
+
+/* Was the vCPU outside the guest at some time since the accept? */
+static inline int ivm_was_outside(const struct ivm_journey *j)
+{
+	return ivm_seen(j, IVM_P_VCPU_EXIT) || ivm_seen(j, IVM_P_VCPU_WAKE) ||
+	       ivm_seen(j, IVM_P_VCPU_RUN) || ivm_seen(j, IVM_P_UNHALT);
+}
 
 /**
  * ivm_receive_step() - an event of the receiving vCPU
@@ -358,12 +398,14 @@ enum ivm_receive_action {
  * Whether an INJ or EOI is *this* journey's end is for the backend to decide
  * (it takes the oldest pending one); see ivm_receive_end().
  *
- * Return: IVM_RX_DONE once the guest has left again after taking it.
+ * Return: IVM_RX_DONE once the guest has left again after taking it;
+ * IVM_RX_POSTED and IVM_RX_UNSEEN where virtual APIC hardware delivers.
  */
 static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 						       const struct ivm_event *e)
 {
-	int ended = ivm_seen(j, IVM_P_INJECT);
+	int ended = j->outcome == IVM_O_DELIVERED;
+	int is_posted = j->flags & IVM_J_POSTED;
 
 	switch (e->type) {
 	case IVM_EV_IPI:
@@ -372,6 +414,8 @@ static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 	case IVM_EV_EXIT:
 		if (ended && ivm_seen(j, IVM_P_ENTRY))
 			return IVM_RX_DONE;
+		if (!ended && is_posted)
+			return IVM_RX_UNSEEN;
 		if (!ended && ivm_is_window_exit(e))
 			j->t_ns[IVM_P_WINDOW] = e->t_ns;
 		else
@@ -388,8 +432,13 @@ static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 		break;
 	case IVM_EV_ENTRY:
 		/* The last entry before the next exit carries the interrupt */
-		if (ended)
+		if (ended) {
 			j->t_ns[IVM_P_ENTRY] = e->t_ns;
+		} else if (is_posted && ivm_was_outside(j)) {
+			j->t_ns[IVM_P_ENTRY] = e->t_ns;
+			j->outcome = IVM_O_DELIVERED;
+			return IVM_RX_POSTED;
+		}
 		break;
 	}
 	return IVM_RX_NONE;

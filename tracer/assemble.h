@@ -31,6 +31,7 @@ struct ivm_assemble_stats {
 	uint64_t events;
 	uint64_t unmatched;	/* ends of a link vector that nothing was pending for */
 	uint64_t before_start;	/* ... of rings from before the recording */
+	uint64_t not_rings;	/* ends that the receiving QEMU caused by itself: LINK_VECTOR */
 	uint64_t disordered;
 	uint64_t late;		/* events that came after the hold-back had let time pass */
 	uint64_t stream_gaps;	/* RING messages seen at one end of the socket only */

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The topology's tables and their lookups.
+ *
+ * Links whose VMs look alike have equal doorbell addresses, descriptor numbers
+ * and vcpu_ids: every key therefore carries the process or the VM.
+ */
+#include <string.h>
+
+#include "topology.h"
+
+#define DOORBELL_PAGE_SHIFT	12
+
+static guint pair_hash(gconstpointer key)
+{
+	/* g_int64_hash() folds equal low halves together: spread them first */
+	uint64_t x = *(const uint64_t *)key * UINT64_C(0x9e3779b97f4a7c15);
+
+	return x >> 32;
+}
+
+static uint64_t *pair_key(uint64_t *key, uint32_t high, uint64_t low)
+{
+	/* Page frames need up to 40 bits; PIDs and VM ids have 22 at the most */
+	*key = (uint64_t)high << 40 ^ low;
+	return key;
+}
+
+static void *pair_get(GHashTable *table, uint32_t high, uint64_t low)
+{
+	uint64_t key;
+
+	return g_hash_table_lookup(table, pair_key(&key, high, low));
+}
+
+static void pair_put(GHashTable *table, uint32_t high, uint64_t low, void *value)
+{
+	uint64_t *key = g_new(uint64_t, 1);
+
+	g_hash_table_insert(table, pair_key(key, high, low), value);
+}
+
+/* Removes (high, low) only if it still means @value: numbers are reused */
+static void pair_drop(GHashTable *table, uint32_t high, uint64_t low, void *value)
+{
+	uint64_t key;
+
+	if (pair_get(table, high, low) == value)
+		g_hash_table_remove(table, pair_key(&key, high, low));
+}
+
+static GHashTable *pair_table_new(void)
+{
+	return g_hash_table_new_full(pair_hash, g_int64_equal, g_free, NULL);
+}
+
+/**
+ * ivm_topology_new() - an empty topology
+ *
+ * Return: the topology; free with ivm_topology_free().
+ */
+struct ivm_topology *ivm_topology_new(void)
+{
+	struct ivm_topology *t = g_new0(struct ivm_topology, 1);
+
+	t->vms = g_ptr_array_new_with_free_func(g_free);
+	t->vcpus = g_ptr_array_new_with_free_func(g_free);
+	t->ends = g_ptr_array_new_with_free_func(g_free);
+	t->vcpu_by_tid = g_hash_table_new(g_direct_hash, g_direct_equal);
+	t->vcpu_by_id = pair_table_new();
+	t->end_by_doorbell = pair_table_new();
+	t->vector_by_eventfd = pair_table_new();
+	t->end_by_socket = pair_table_new();
+	return t;
+}
+
+/**
+ * ivm_topology_free() - frees a topology and all that was found
+ * @t: may be NULL
+ */
+void ivm_topology_free(struct ivm_topology *t)
+{
+	if (!t)
+		return;
+	g_hash_table_destroy(t->vcpu_by_tid);
+	g_hash_table_destroy(t->vcpu_by_id);
+	g_hash_table_destroy(t->end_by_doorbell);
+	g_hash_table_destroy(t->vector_by_eventfd);
+	g_hash_table_destroy(t->end_by_socket);
+	g_ptr_array_unref(t->ends);
+	g_ptr_array_unref(t->vcpus);
+	g_ptr_array_unref(t->vms);
+	g_free(t);
+}
+
+/**
+ * ivm_topology_add_vm() - a VM was found
+ * @t: the topology
+ * @tgid: its QEMU
+ * @start_ticks: start time of that process
+ * @name: as the user named it, or NULL
+ *
+ * Return: the VM, owned by @t.
+ */
+struct ivm_vm *ivm_topology_add_vm(struct ivm_topology *t, pid_t tgid, uint64_t start_ticks,
+				   const char *name)
+{
+	struct ivm_vm *vm = g_new0(struct ivm_vm, 1);
+
+	vm->id = t->vms->len + 1;
+	vm->tgid = tgid;
+	vm->start_ticks = start_ticks;
+	if (name && *name)
+		g_strlcpy(vm->name, name, sizeof(vm->name));
+	else
+		g_snprintf(vm->name, sizeof(vm->name), "pid-%d", tgid);
+	g_ptr_array_add(t->vms, vm);
+	return vm;
+}
+
+/**
+ * ivm_topology_set_vcpu() - names the thread that runs a vCPU
+ * @t: the topology
+ * @vm: its VM
+ * @vcpu_id: APIC id on x86
+ * @tid: the thread; may change when KVM_RUN moves to another one
+ *
+ * Return: the vCPU, owned by @t.
+ */
+struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm, uint32_t vcpu_id,
+				       pid_t tid)
+{
+	struct ivm_vcpu *vcpu = ivm_topology_vcpu_by_id(t, vm, vcpu_id);
+
+	if (!vcpu) {
+		vcpu = g_new0(struct ivm_vcpu, 1);
+		vcpu->vm = vm;
+		vcpu->vcpu_id = vcpu_id;
+		g_ptr_array_add(t->vcpus, vcpu);
+		pair_put(t->vcpu_by_id, vm->id, vcpu_id, vcpu);
+	} else if (vcpu->tid != tid && ivm_topology_vcpu(t, vcpu->tid) == vcpu) {
+		g_hash_table_remove(t->vcpu_by_tid, GINT_TO_POINTER(vcpu->tid));
+	}
+	vcpu->tid = tid;
+	g_hash_table_insert(t->vcpu_by_tid, GINT_TO_POINTER(tid), vcpu);
+	return vcpu;
+}
+
+static void *eventfd_value(const struct ivm_end *end, uint32_t vector)
+{
+	return GSIZE_TO_POINTER((gsize)end->id << 16 | vector);
+}
+
+static uint64_t doorbell_frame(const struct ivm_end *end)
+{
+	return (end->page.bar0_address + IVM_DOORBELL_BASE) >> DOORBELL_PAGE_SHIFT;
+}
+
+static void index_end(struct ivm_topology *t, struct ivm_end *end)
+{
+	const struct ivm_linkpage *page = &end->page;
+	uint32_t v;
+
+	if (page->bar0_address != IVM_LINKPAGE_NO_ADDR)
+		pair_put(t->end_by_doorbell, end->vm->tgid, doorbell_frame(end), end);
+	if (page->socket_fd >= 0)
+		pair_put(t->end_by_socket, end->vm->tgid, page->socket_fd, end);
+	for (v = 0; v < IVM_LINKPAGE_VECTORS; v++)
+		if (page->peer_eventfd[v] >= 0)
+			pair_put(t->vector_by_eventfd, end->vm->tgid, page->peer_eventfd[v],
+				 eventfd_value(end, v));
+}
+
+static void unindex_end(struct ivm_topology *t, struct ivm_end *end)
+{
+	const struct ivm_linkpage *page = &end->page;
+	uint32_t v;
+
+	if (page->bar0_address != IVM_LINKPAGE_NO_ADDR)
+		pair_drop(t->end_by_doorbell, end->vm->tgid, doorbell_frame(end), end);
+	if (page->socket_fd >= 0)
+		pair_drop(t->end_by_socket, end->vm->tgid, page->socket_fd, end);
+	for (v = 0; v < IVM_LINKPAGE_VECTORS; v++)
+		if (page->peer_eventfd[v] >= 0)
+			pair_drop(t->vector_by_eventfd, end->vm->tgid, page->peer_eventfd[v],
+				  eventfd_value(end, v));
+}
+
+static void part(struct ivm_end *end)
+{
+	if (end->peer)
+		end->peer->peer = NULL;
+	end->peer = NULL;
+}
+
+/* Two ends belong together while both are up under the same random id */
+static void pair_up(struct ivm_topology *t, struct ivm_end *end)
+{
+	guint i;
+
+	part(end);
+	if (!end->page.up || !end->page.link_id)
+		return;
+	for (i = 0; i < t->ends->len; i++) {
+		struct ivm_end *other = g_ptr_array_index(t->ends, i);
+
+		if (other == end || other->dead || other->peer || !other->page.up ||
+		    other->page.link_id != end->page.link_id)
+			continue;
+		other->peer = end;
+		end->peer = other;
+		return;
+	}
+}
+
+/**
+ * ivm_topology_add_end() - a link end was found
+ * @t: the topology
+ * @vm: whose device it is
+ * @page_inode: of its link page's memfd, the end's identity
+ * @page: a consistent, validated snapshot
+ * @now_ns: CLOCK_MONOTONIC; rings are claimed from here on
+ *
+ * Return: the end, owned by @t.
+ */
+struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
+				     uint64_t page_inode, const struct ivm_linkpage *page,
+				     uint64_t now_ns)
+{
+	struct ivm_end *end = g_new0(struct ivm_end, 1);
+
+	end->id = t->ends->len + 1;
+	end->vm = vm;
+	end->page_inode = page_inode;
+	end->observed_from_ns = now_ns;
+	end->page = *page;
+	g_ptr_array_add(t->ends, end);
+	index_end(t, end);
+	pair_up(t, end);
+	return end;
+}
+
+/* Everything but the sequence lock and the counters behind the slow fields */
+static bool page_changed(const struct ivm_linkpage *a, const struct ivm_linkpage *b)
+{
+	size_t from = offsetof(struct ivm_linkpage, link_id);
+	size_t to = offsetof(struct ivm_linkpage, mask);
+
+	return memcmp((const char *)a + from, (const char *)b + from, to - from) != 0;
+}
+
+/**
+ * ivm_topology_update_end() - takes over a newer snapshot of a link page
+ * @t: the topology
+ * @end: whose page it is
+ * @page: the snapshot
+ */
+void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
+			     const struct ivm_linkpage *page)
+{
+	bool changed = page_changed(&end->page, page);
+	bool repair = changed && (end->page.link_id != page->link_id || end->page.up != page->up);
+
+	if (changed)
+		unindex_end(t, end);
+	end->page = *page;
+	if (changed)
+		index_end(t, end);
+	if (repair)
+		pair_up(t, end);
+}
+
+/**
+ * ivm_topology_end_gone() - a link end disappeared; its number stays
+ * @t: the topology
+ * @end: the end
+ */
+void ivm_topology_end_gone(struct ivm_topology *t, struct ivm_end *end)
+{
+	if (end->dead)
+		return;
+	unindex_end(t, end);
+	part(end);
+	end->dead = true;
+}
+
+static gboolean is_of_vm(gpointer key, gpointer value, gpointer vm)
+{
+	(void)key;
+	return ((struct ivm_vcpu *)value)->vm == vm;
+}
+
+/**
+ * ivm_topology_vm_gone() - a VM ended; it, its vCPUs and ends keep their numbers
+ * @t: the topology
+ * @vm: the VM
+ */
+void ivm_topology_vm_gone(struct ivm_topology *t, struct ivm_vm *vm)
+{
+	guint i;
+
+	vm->dead = true;
+	g_hash_table_foreach_remove(t->vcpu_by_tid, is_of_vm, vm);
+	for (i = 0; i < t->ends->len; i++) {
+		struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		if (end->vm == vm)
+			ivm_topology_end_gone(t, end);
+	}
+}
+
+/**
+ * ivm_topology_vm() - the VM that a QEMU process runs
+ * @t: the topology
+ * @tgid: the process
+ *
+ * Return: the living VM, or NULL.
+ */
+struct ivm_vm *ivm_topology_vm(const struct ivm_topology *t, pid_t tgid)
+{
+	guint i;
+
+	for (i = 0; i < t->vms->len; i++) {
+		struct ivm_vm *vm = g_ptr_array_index(t->vms, i);
+
+		if (vm->tgid == tgid && !vm->dead)
+			return vm;
+	}
+	return NULL;
+}
+
+/**
+ * ivm_topology_vcpu() - the vCPU that a thread runs
+ * @t: the topology
+ * @tid: the thread
+ *
+ * Return: the vCPU, or NULL.
+ */
+struct ivm_vcpu *ivm_topology_vcpu(const struct ivm_topology *t, pid_t tid)
+{
+	return g_hash_table_lookup(t->vcpu_by_tid, GINT_TO_POINTER(tid));
+}
+
+/**
+ * ivm_topology_vcpu_by_id() - a VM's vCPU by its APIC id
+ * @t: the topology
+ * @vm: the VM
+ * @vcpu_id: as tracepoints print it
+ *
+ * Return: the vCPU, or NULL.
+ */
+struct ivm_vcpu *ivm_topology_vcpu_by_id(const struct ivm_topology *t, const struct ivm_vm *vm,
+					 uint32_t vcpu_id)
+{
+	return pair_get(t->vcpu_by_id, vm->id, vcpu_id);
+}
+
+/**
+ * ivm_topology_end() - a link end by its number
+ * @t: the topology
+ * @end_id: from 1
+ *
+ * Return: the end, dead or alive, or NULL.
+ */
+struct ivm_end *ivm_topology_end(const struct ivm_topology *t, uint32_t end_id)
+{
+	if (!end_id || end_id > t->ends->len)
+		return NULL;
+	return g_ptr_array_index(t->ends, end_id - 1);
+}
+
+/**
+ * ivm_topology_doorbell() - whose doorbell a guest address is
+ * @t: the topology
+ * @tgid: the process whose guest wrote there
+ * @address: guest physical
+ * @vector: set to the doorbell's number, which may be beyond the peer's
+ *
+ * Return: the sending end, or NULL if it is no doorbell of a link.
+ */
+struct ivm_end *ivm_topology_doorbell(const struct ivm_topology *t, pid_t tgid, uint64_t address,
+				      uint32_t *vector)
+{
+	*vector = (address & ((1u << DOORBELL_PAGE_SHIFT) - 1)) / sizeof(uint32_t);
+	return pair_get(t->end_by_doorbell, tgid, address >> DOORBELL_PAGE_SHIFT);
+}
+
+/**
+ * ivm_topology_eventfd() - which of the peer's doorbells a descriptor rings
+ * @t: the topology
+ * @tgid: the process
+ * @fd: its descriptor
+ * @vector: set to the peer's vector
+ *
+ * Return: the sending end, or NULL.
+ */
+struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
+				     uint32_t *vector)
+{
+	gsize value = GPOINTER_TO_SIZE(pair_get(t->vector_by_eventfd, tgid, fd));
+
+	*vector = value & 0xffff;
+	return ivm_topology_end(t, value >> 16);
+}
+
+/**
+ * ivm_topology_socket() - whose link a socket carries
+ * @t: the topology
+ * @tgid: the process
+ * @fd: its descriptor
+ *
+ * Return: the end in that process, or NULL.
+ */
+struct ivm_end *ivm_topology_socket(const struct ivm_topology *t, pid_t tgid, int fd)
+{
+	return pair_get(t->end_by_socket, tgid, fd);
+}
