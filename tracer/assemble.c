@@ -611,7 +611,9 @@ static void start_work(struct ivm_assemble *a, struct thread *t, const struct iv
 	gint64 key = e->a;
 	struct ivm_journey *j = g_hash_table_lookup(a->works, &key);
 
-	memset(&t->sender, 0, sizeof(t->sender));
+	if (t->sender.open.id)
+		hold(a, take_open(t));
+	t->sender.route_ns = 0;
 	if (!j)
 		return;
 	t->sender.open = *j;
@@ -645,6 +647,25 @@ static void note_sent(struct ivm_assemble *a, const struct ivm_event *e)
 	stream->sent_upto = MAX(stream->sent_upto, e->b);
 }
 
+/*
+ * The device flushes what a full socket made it hold, under the BQL: doorbells
+ * still open that went up to QEMU and were not sent are among it.
+ */
+static void hold_unsent(struct ivm_assemble *a, const struct ivm_event *e)
+{
+	const struct ivm_end *from = ivm_topology_socket(a->topology, e->tgid, e->c);
+	GHashTableIter it;
+	gpointer value;
+
+	g_hash_table_iter_init(&it, a->threads);
+	while (from && g_hash_table_iter_next(&it, NULL, &value)) {
+		const struct ivm_journey *j = &((struct thread *)value)->sender.open;
+
+		if (j->id && j->from_end == from->id && ivm_seen(j, IVM_P_USER))
+			hold(a, take_open(value));
+	}
+}
+
 static void finish_send(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
 {
 	struct stream *stream = t->sending;
@@ -664,8 +685,11 @@ static void sender_event(struct ivm_assemble *a, struct thread *t, const struct 
 	if (e->type == IVM_EV_SENDMSG)
 		note_sent(a, e);
 	if ((e->type == IVM_EV_SENDMSG || e->type == IVM_EV_WRITE) &&
-	    !(was_open && is_open_fd(a, t, e)))
+	    !(was_open && is_open_fd(a, t, e))) {
+		if (e->type == IVM_EV_SENDMSG && e->a && !was_open)
+			hold_unsent(a, e);
 		return;
+	}
 
 	switch (ivm_sender_step(&t->sender, e)) {
 	case IVM_S_CLOSE:
