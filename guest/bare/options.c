@@ -42,6 +42,7 @@ static const struct choice {
 	{ "wait=poll", offsetof(struct options, poll), 1 },
 	{ "gate", offsetof(struct options, gate), 1 },
 	{ "hold", offsetof(struct options, hold), 1 },
+	{ "peer", offsetof(struct options, peer), 1 },
 };
 
 static uint32_t *field(struct options *options, size_t offset)

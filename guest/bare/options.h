@@ -24,6 +24,7 @@ struct options {
 	uint32_t poll;		/* wait=poll: busy instead of hlt */
 	uint32_t gate;		/* wait for a byte on COM1 before the first doorbell */
 	uint32_t hold;		/* wait for another one before the end */
+	uint32_t peer;		/* selftest: a pong guest is at the other end */
 };
 
 /**
