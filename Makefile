@@ -45,26 +45,71 @@ MAKEFLAGS += --no-builtin-rules
 
 all: device guest tracer
 
-# Each fragment adds to these
-CLEAN_DIRS = $(O)
-CHECKS     =
-VM_CHECKS  =
+# Filled in by the fragments: TAP programs for `check` and for `check-vm`
+CHECKS    =
+VM_CHECKS =
 
--include device/build.mk
--include guest/bare/build.mk
--include tracer/build.mk
--include tests/build.mk
--include tests/lab/build.mk
+include device/build.mk
+include guest/bare/build.mk
+include tracer/build.mk
+include tests/build.mk
+include tests/lab/build.mk
+include tests/vm/build.mk
+
+# ---- packages ----
+
+PACKAGES = $(shell sed -e 's/\#.*//' tests/packages/*.txt | sort -u)
+MISSING  = $(shell for p in $(PACKAGES); do \
+	dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q '^installed' || echo $$p; done)
+
+deps:
+	$(Q)tests/deps.sh $(MISSING)
+
+# ---- running it ----
+
+RIG    ?= $(shell if [ -w /dev/kvm ]; then echo native; else echo lab; fi)
+KERNEL ?= 6.1
+BENCH  ?=
+
+bench: deps
+	$(Q)$(MAKE) --no-print-directory device guest tracer
+	$(Q)tests/vm/bench.sh $(O) $(RIG) $(KERNEL) $(BENCH)
+
+# One closing line for both halves, whichever fails
+test: deps
+	$(Q)rm -f $(O)/tally && mkdir -p $(O)
+	$(Q)status=0; \
+	IVM_TALLY=$(abspath $(O))/tally $(MAKE) --no-print-directory check || status=1; \
+	IVM_TALLY=$(abspath $(O))/tally $(MAKE) --no-print-directory check-vm || status=1; \
+	tests/run.sh --sum $(O)/tally || status=1; \
+	exit $$status
+
+# ---- installing ----
+
+bindir     = $(prefix)/bin
+libexecdir = $(prefix)/libexec/ivmtrace
+mandir     = $(prefix)/share/man/man1
+
+install: all
+	$(call msg,INSTALL,$(DESTDIR)$(prefix))
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir)/guest $(DESTDIR)$(libexecdir)/qemu \
+		$(DESTDIR)$(mandir)
+	$(Q)install -m 755 $(O)/ivmtrace $(DESTDIR)$(bindir)
+	$(Q)install -m 644 $(O)/guest/ivm-bare.elf $(DESTDIR)$(libexecdir)/guest
+	$(Q)install -m 755 $(O)/qemu/qemu-system-x86_64 $(DESTDIR)$(libexecdir)/qemu
+	$(Q)cp -rL $(O)/qemu/share $(DESTDIR)$(libexecdir)/qemu
+	$(Q)install -m 644 docs/man/*.1 $(DESTDIR)$(mandir)
 
 help:
 	@sed -n 's/^#   *\(make.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  targets: all deps device guest bpf tracer bench check check-vm test soak perf"
-	@echo "           install clean lab-image lab-shell help"
-	@echo "  variables: V=1 O=DIR DESTDIR= prefix= QEMU_SRC=DIR SANITIZE=1 RIG=native|lab KERNEL=6.1|6.12"
+	@echo "  targets:   all deps device guest bpf tracer bench check check-vm test soak"
+	@echo "             install clean lab-image lab-shell help"
+	@echo "  variables: V=1 O=DIR DESTDIR= prefix= QEMU_SRC=DIR SANITIZE=1 RIG=native|lab"
+	@echo "             KERNEL=6.1|6.12 BENCH='options of ivmtrace bench'"
 
 clean:
-	$(call msg,CLEAN,$(CLEAN_DIRS))
-	$(Q)rm -rf $(CLEAN_DIRS)
+	$(call msg,CLEAN,$(O))
+	$(Q)rm -rf $(O)
 
-.PHONY: all help clean
+.PHONY: all deps bench test install help clean

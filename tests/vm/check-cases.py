@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Judges what run-cases.sh left: the host's counts against the guests' own.
+
+    check-cases.py CASES OUT RIG
+
+Prints TAP.  The report's numbers are added up here again from the groups, so
+that an error in bench's own cross-check does not hide one in the report.
+"""
+import json
+import os
+import sys
+
+MODES = ("qemu", "irqfd", "direct")
+# Hooks a journey must pass on a stock KVM; fentry or kprobe for the last
+LAB_HOOKS = ("kvm_exit", "kvm_entry", "kvm_inj_virq", "eventfd_signal")
+SEEN = ("tracepoint", "tp_btf", "raw_tp", "fentry", "kprobe")
+
+
+class Tap:
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def check(self, good, name, why=""):
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {name}")
+        if not good and why:
+            print(f"# {why}")
+
+
+def by_vector(rows, key, value):
+    sums = {}
+    for row in rows:
+        where = (row["mode"], row["from"], row["vector"])
+        sums[where] = sums.get(where, 0) + row[value]
+    return sums
+
+
+def check_counts(tap, case, report):
+    """Rule 2, and both sides against the guests."""
+    groups, guest = report["groups"], report["guest"]
+    want = by_vector(guest, "mode", "sent")
+    got = by_vector(groups, "mode", "rung")
+    sent = {k: v for k, v in want.items() if v or k in got}
+    tap.check(got == sent and sum(got.values()) > 0, f"{case}: rung = doorbells the guests rang",
+              f"rung {diff(got, sent)}")
+    want = by_vector(guest, "mode", "handled")
+    got = by_vector(groups, "mode", "delivered")
+    handled = {k: v for k, v in want.items() if v or k in got}
+    tap.check(got == handled, f"{case}: delivered = handler entries",
+              f"delivered {diff(got, handled)}")
+    bad = [g for g in groups if g["rung"] != sum(
+        g[k] for k in ("delivered", "coalesced", "masked", "dropped", "unfinished"))]
+    tap.check(not bad, f"{case}: counts close in each of {len(groups)} groups", f"{bad[:1]}")
+    bad = [g for g in groups if g["unfinished"] or g["dropped"] or g["masked"]]
+    tap.check(not bad, f"{case}: none unfinished, masked or dropped", f"{bad[:1]}")
+
+
+def diff(got, want):
+    rows = [(k, got.get(k), want.get(k)) for k in sorted(set(got) | set(want))
+            if got.get(k) != want.get(k)]
+    return f"differs in {len(rows)} of {len(want)}: (where, host, guest) {rows[:4]}"
+
+
+def check_sums(tap, case, groups):
+    """Rule 1: rows add up to the total to the nanosecond, in the paths too."""
+    bad = []
+    for g in groups:
+        rows = sum(h["sum_ns"] for h in g["hops"])
+        paths = sum(h["sum_ns"] for p in g["paths"] for h in p["hops"])
+        if not g["total"]["sum_ns"] == rows == paths:
+            bad.append((g["mode"], g["vector"], g["total"]["sum_ns"], rows, paths))
+    tap.check(groups and not bad, f"{case}: hops add up to the total", f"{bad[:3]}")
+
+
+def check_modes(tap, case, groups):
+    modes = {g["mode"] for g in groups}
+    odd = [g for g in groups if g["mode"] != g["configured"]]
+    tap.check(modes == set(MODES) and not odd, f"{case}: three modes, each as configured",
+              f"{modes} {odd[:1]}")
+
+
+def check_lost(tap, case, lost):
+    bad = {k: v for k, v in lost.items() if k != "sources" and v}
+    tap.check(not bad, f"{case}: nothing lost, unmatched or disordered", f"{lost}")
+
+
+def check_hooks(tap, case, report, rig):
+    hooks = report["host"]["hooks"]
+    hops = {p for g in report["groups"] for h in g["hops"] for p in (h["from"], h["to"])}
+    if rig == "lab":
+        bad = {h: hooks.get(h) for h in LAB_HOOKS if hooks.get(h) not in SEEN}
+        tap.check(not bad, f"{case}: exit, inject and signal hooks work", f"{bad}")
+        stats = report["host"]["hook_stats"]
+        bad = {h: stats.get(h) for h in LAB_HOOKS if not (stats.get(h) or {}).get("fired")}
+        tap.check(not bad, f"{case}: they fired", f"{bad}")
+        missing = {"exit", "signal", "inject", "entry"} - hops
+        tap.check(not missing, f"{case}: their points are in the report", f"{missing}")
+    else:
+        quiet = {"kvm_exit": "exit", "kvm_inj_virq": "inject", "kvm_entry": "entry"}
+        bad = {h: hooks.get(h) for h, p in quiet.items()
+               if hooks.get(h) in ("silent", "absent") and p in hops}
+        tap.check(not bad, f"{case}: no number for a hook that never fired", f"{bad}")
+
+
+def check_pingpong(tap, case, groups):
+    bad = [g for g in groups if g["delivered"] != g["rung"]]
+    tap.check(not bad, f"{case}: every ring is delivered", f"{bad[:1]}")
+
+
+def check_case(tap, case, args, out, rig):
+    base = os.path.join(out, case)
+    try:
+        code = int(open(base + ".code").read())
+        errors = open(base + ".err").read().strip()
+    except (OSError, ValueError) as error:
+        tap.check(False, f"{case}: ran", str(error))
+        return
+    tap.check(code == 0, f"{case}: bench exits 0", f"{code}: {errors[-600:]}".replace("\n", "\n# "))
+    try:
+        report = json.load(open(base + ".json"))
+    except (OSError, ValueError) as error:
+        tap.check(False, f"{case}: prints JSON", str(error))
+        return
+    groups = report["groups"]
+    tap.check(report["schema"] == "ivmtrace-report/1", f"{case}: schema")
+    check_modes(tap, case, groups)
+    check_counts(tap, case, report)
+    check_sums(tap, case, groups)
+    check_lost(tap, case, report["lost"])
+    check_hooks(tap, case, report, rig)
+    if "pingpong" in args:
+        check_pingpong(tap, case, groups)
+
+
+def main():
+    cases, out, rig = sys.argv[1:]
+    tap = Tap()
+    for line in open(cases):
+        name, _, args = line.strip().partition(" ")
+        if name and not name.startswith("#"):
+            check_case(tap, name, args, out, rig)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
