@@ -9,6 +9,10 @@
 #ifndef IVM_HOOKS_H
 #define IVM_HOOKS_H
 
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
 #define IVM_HOOK_LIST(IVM_HOOK)							\
 	IVM_HOOK(KVM_EXIT,		kvm_exit,		kvm)		\
 	IVM_HOOK(KVM_ENTRY,		kvm_entry,		kvm)		\
@@ -65,17 +69,15 @@ struct ivm_doorbell_key {
 	__u32 zero;
 };
 
-struct ivm_fd_key {
+/* A link's socket; the value is the programs' own */
+struct ivm_socket_key {
 	__u32 tgid;
 	__s32 fd;
 };
 
-#define IVM_FD_EVENTFD	1
-#define IVM_FD_SOCKET	2
-
-struct ivm_fd {
-	__u32 kind;		/* IVM_FD_* */
-	__u32 zero;
+struct ivm_socket {
+	__u64 part_seq[2];	/* RING whose header came or went with the last call */
+	__u32 part_bytes[2];	/* ... and how much of that message; [0] out, [1] in */
 };
 
 #define IVM_THREAD_VCPU	(1u << 0)

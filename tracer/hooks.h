@@ -14,6 +14,10 @@
 
 #include "../bpf/hooks.h"
 
+struct bpf_object;
+struct bpf_link;
+struct btf;
+
 enum ivm_hook_state {
 	IVM_HOOK_ABSENT,	/* this host has no such point, or refuses it */
 	IVM_HOOK_TRACEPOINT,
@@ -34,14 +38,38 @@ struct ivm_hook {
 	bool required;		/* without it nothing can be counted */
 	enum ivm_hook_state state;	/* how it was attached; never SILENT */
 	bool silent;		/* attached, and known not to fire here */
+	struct bpf_link *link;
+	int prog_fd;		/* -1 if absent */
 	uint64_t fired;		/* ran while armed */
 	uint64_t emitted;	/* events of followed VMs */
 	uint64_t lost;		/* events for which the ring buffer had no room */
 	uint64_t missed;	/* runs the kernel skipped (recursion) */
+	uint64_t run_ns;	/* 0 unless kernel.bpf_stats_enabled is set */
 };
 
+/* What the running kernel says about itself */
+struct ivm_kernel {
+	struct btf *vmlinux;
+	struct btf *kvm;		/* of module kvm, NULL if built in or not loaded */
+	int kvm_btf_fd;			/* -1 likewise */
+	bool kvm_exit_reason_first;	/* prototype of kvm_exit up to 5.15 */
+	unsigned int inj_virq_args;	/* of kvm_inj_virq */
+	uint64_t irqfd_inject;		/* address, 0 unknown */
+	const char *signal_function;	/* eventfd_signal[_mask], NULL neither */
+};
+
+int ivm_kernel_open(struct ivm_kernel *kernel);
+void ivm_kernel_close(struct ivm_kernel *kernel);
+
+void ivm_hooks_init(struct ivm_hook hooks[IVM_HOOKS]);
+void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object, bool use_btf);
+void ivm_hooks_attach(struct ivm_hook hooks[IVM_HOOKS], const struct ivm_kernel *kernel,
+		      struct bpf_object *object);
+void ivm_hooks_detach(struct ivm_hook hooks[IVM_HOOKS]);
+int ivm_hooks_read(struct ivm_hook hooks[IVM_HOOKS], int counts_map_fd);
+const char *ivm_hooks_missing(const struct ivm_hook hooks[IVM_HOOKS]);
+
 const char *ivm_hook_state_name(enum ivm_hook_state state);
-/* The state as reports print it: "silent" or how it is attached */
 const char *ivm_hook_shown(const struct ivm_hook *hook);
 
 #endif /* IVM_TRACER_HOOKS_H */

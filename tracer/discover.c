@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * /proc and link pages to a topology.
+ *
+ * A scan is cheap enough to run ten times a second: processes that were seen
+ * before and hold no VM are looked at again only while they are young, and
+ * every few seconds.  What is gone leaves the topology a little later than it
+ * disappeared, because events from before are still being worked off.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "discover.h"
+#include "linkpage.h"
+#include "vcpus.h"
+
+#define MSEC_NS		1000000ull
+#define SEC_NS		1000000000ull
+#define YOUNG_NS	(10 * SEC_NS)	/* may still become a VM at any time */
+#define VM_CHECK_NS	(500 * MSEC_NS)	/* for new link pages of a VM */
+#define OTHER_CHECK_NS	(3 * SEC_NS)
+#define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
+#define SETTLE_NS	(50 * MSEC_NS)	/* a peer holds our page for so long at most */
+#define LINGER_NS	(200 * MSEC_NS)	/* events of the gone are worked off by then */
+
+#define LINK_FD_NAME	"/memfd:" IVM_LINKPAGE_NAME " (deleted)"
+#define VM_FD_NAME	"anon_inode:kvm-vm"
+#define VCPU_FD_PREFIX	"anon_inode:kvm-vcpu:"
+
+/* A link page, from its descriptor's appearance to its disappearance */
+struct page {
+	uint64_t inode;
+	int fd;				/* ours: the page outlives its owner */
+	uint64_t first_ns;
+	uint64_t gone_ns;		/* 0 while there */
+	bool seen;			/* in the scan under way */
+	bool valid;			/* @snapshot may be used */
+	struct ivm_linkpage snapshot;
+	struct ivm_end *end;		/* NULL until followed */
+};
+
+struct process {
+	pid_t pid;
+	uint64_t start_ticks;
+	uint64_t checked_ns;
+	uint64_t gone_ns;
+	bool seen;
+	bool has_kvm;
+	unsigned int vcpu_fds;
+	GPtrArray *pages;		/* struct page *, owned */
+	struct ivm_vm *vm;		/* NULL until it is in the topology */
+};
+
+struct ivm_discover {
+	struct ivm_topology *topology;
+	struct ivm_vcpus *vcpus;
+	struct ivm_discover_filter filter;
+	GHashTable *processes;		/* pid -> struct process */
+	uint64_t vcpus_read_ns;
+	struct ivm_discover_stats stats;
+};
+
+static void page_free(gpointer p)
+{
+	struct page *page = p;
+
+	if (page->fd >= 0)
+		close(page->fd);
+	g_free(page);
+}
+
+static void process_free(gpointer p)
+{
+	struct process *process = p;
+
+	g_ptr_array_unref(process->pages);
+	g_free(process);
+}
+
+/**
+ * ivm_discover_new() - nothing found yet
+ * @topology: to be kept up to date
+ * @vcpus: source for vCPU threads; NULL to do without them
+ * @filter: what to follow; its strings must stay valid
+ *
+ * Return: free with ivm_discover_free().
+ */
+struct ivm_discover *ivm_discover_new(struct ivm_topology *topology, struct ivm_vcpus *vcpus,
+				      const struct ivm_discover_filter *filter)
+{
+	struct ivm_discover *d = g_new0(struct ivm_discover, 1);
+
+	d->topology = topology;
+	d->vcpus = vcpus;
+	d->filter = *filter;
+	d->processes = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, process_free);
+	return d;
+}
+
+/**
+ * ivm_discover_free() - forgets everything but the topology
+ * @d: may be NULL
+ */
+void ivm_discover_free(struct ivm_discover *d)
+{
+	if (!d)
+		return;
+	g_hash_table_destroy(d->processes);
+	g_free(d);
+}
+
+/**
+ * ivm_discover_stats() - what could not be used
+ * @d: the discovery
+ *
+ * Return: the counters, owned by @d.
+ */
+const struct ivm_discover_stats *ivm_discover_stats(const struct ivm_discover *d)
+{
+	return &d->stats;
+}
+
+/* ---- one process ---- */
+
+/* Start time in clock ticks since boot, 0 if there is no such process */
+static uint64_t read_start_ticks(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+	g_autofree char *text = NULL;
+	unsigned long long ticks = 0;
+	const char *at;
+	int field;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	/* The second field may hold anything, brackets and spaces too */
+	at = strrchr(text, ')');
+	for (field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%llu", &ticks) == 1 ? ticks : 0;
+}
+
+static bool is_young(const struct process *process)
+{
+	struct timespec boot;
+	uint64_t age_ns;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	age_ns = boot.tv_sec * SEC_NS + boot.tv_nsec -
+		 process->start_ticks * (SEC_NS / sysconf(_SC_CLK_TCK));
+	return (int64_t)age_ns < (int64_t)YOUNG_NS;
+}
+
+static bool is_due(const struct process *process, uint64_t now_ns, bool everything)
+{
+	uint64_t interval_ns = process->has_kvm || process->pages->len ? VM_CHECK_NS
+								       : OTHER_CHECK_NS;
+
+	return everything || !process->checked_ns || is_young(process) ||
+	       now_ns - process->checked_ns >= interval_ns;
+}
+
+static struct page *find_page(const struct process *process, uint64_t inode)
+{
+	guint i;
+
+	for (i = 0; i < process->pages->len; i++) {
+		struct page *page = g_ptr_array_index(process->pages, i);
+
+		if (page->inode == inode)
+			return page;
+	}
+	return NULL;
+}
+
+static void note_page(struct process *process, int dir_fd, const char *fd_name, uint64_t now_ns)
+{
+	struct page *page;
+	struct stat st;
+	int fd;
+
+	fd = openat(dir_fd, fd_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	page = fstat(fd, &st) ? NULL : find_page(process, st.st_ino);
+	if (page) {
+		page->seen = true;
+		close(fd);
+		return;
+	}
+	page = g_new0(struct page, 1);
+	page->inode = st.st_ino;
+	page->fd = fd;
+	page->first_ns = now_ns;
+	page->seen = true;
+	g_ptr_array_add(process->pages, page);
+}
+
+static void note_descriptor(struct process *process, int dir_fd, const char *fd_name,
+			    uint64_t now_ns)
+{
+	char target[64];
+	ssize_t bytes = readlinkat(dir_fd, fd_name, target, sizeof(target) - 1);
+
+	if (bytes < 0)
+		return;
+	target[bytes] = 0;
+	if (!strcmp(target, VM_FD_NAME))
+		process->has_kvm = true;
+	else if (g_str_has_prefix(target, VCPU_FD_PREFIX))
+		process->vcpu_fds++;
+	else if (!strcmp(target, LINK_FD_NAME))
+		note_page(process, dir_fd, fd_name, now_ns);
+}
+
+static void mark_pages(struct process *process, uint64_t now_ns)
+{
+	guint i;
+
+	for (i = 0; i < process->pages->len; i++) {
+		struct page *page = g_ptr_array_index(process->pages, i);
+
+		if (!page->seen && !page->gone_ns)
+			page->gone_ns = now_ns;
+		else if (page->seen)
+			page->gone_ns = 0;
+		page->seen = false;
+	}
+}
+
+static void check_descriptors(struct process *process, uint64_t now_ns)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/fd", process->pid);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	process->checked_ns = now_ns;
+	if (!dir)
+		return;
+	process->vcpu_fds = 0;
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			note_descriptor(process, dirfd(dir), entry->d_name, now_ns);
+	closedir(dir);
+	mark_pages(process, now_ns);
+}
+
+/* ---- link pages ---- */
+
+static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page)
+{
+	struct ivm_linkpage snapshot;
+	const char *why = "it is too short";
+	int err = ivm_linkpage_read(page->fd, &snapshot);
+
+	if (err == -EAGAIN) {
+		d->stats.torn++;
+		return;
+	}
+	if (!err)
+		err = ivm_linkpage_check(&snapshot, &why);
+	if (!err) {
+		page->snapshot = snapshot;
+		page->valid = true;
+		if (page->end)
+			ivm_topology_update_end(d->topology, page->end, &page->snapshot);
+		return;
+	}
+	d->stats.refused++;
+	d->stats.refused_why = why;
+	d->stats.refused_pid = process->pid;
+}
+
+static bool is_vm_named(const struct process *process, const char *vm)
+{
+	char number[16];
+
+	if (!process->vm)
+		return false;
+	g_snprintf(number, sizeof(number), "%u", process->vm->id);
+	return !strcmp(process->vm->name, vm) || !strcmp(number, vm);
+}
+
+static bool fits_filter(const struct ivm_discover *d, const struct process *process,
+			const struct page *page)
+{
+	const struct ivm_discover_filter *f = &d->filter;
+
+	return (!f->pid || f->pid == process->pid) &&
+	       (!f->link || !strcmp(f->link, page->snapshot.name)) &&
+	       (!f->vm || is_vm_named(process, f->vm));
+}
+
+/*
+ * A peer holds our page's descriptor for a moment while the link comes up: a
+ * page that is down is not claimed at first sight.
+ */
+static bool is_settled(const struct page *page, uint64_t now_ns)
+{
+	return page->valid && !page->gone_ns &&
+	       (page->snapshot.up || now_ns - page->first_ns >= SETTLE_NS);
+}
+
+static bool is_filtering(const struct ivm_discover *d)
+{
+	return d->filter.pid || d->filter.link || d->filter.vm;
+}
+
+static bool is_claimed(const struct ivm_discover *d, uint64_t inode)
+{
+	guint i;
+
+	for (i = 0; i < d->topology->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(d->topology->ends, i);
+
+		if (end->page_inode == inode && !end->dead)
+			return true;
+	}
+	return false;
+}
+
+static bool has_followed_peer(const struct ivm_discover *d, const struct page *page)
+{
+	guint i;
+
+	if (!page->snapshot.up || !page->snapshot.link_id)
+		return false;
+	for (i = 0; i < d->topology->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(d->topology->ends, i);
+
+		if (!end->dead && end->page.link_id == page->snapshot.link_id)
+			return true;
+	}
+	return false;
+}
+
+static void read_name(pid_t pid, char *name, size_t name_bytes)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", pid);
+	g_autofree char *text = NULL;
+	gsize bytes;
+
+	name[0] = 0;
+	if (g_file_get_contents(path, &text, &bytes, NULL))
+		ivm_vm_name_parse(text, bytes, name, name_bytes);
+}
+
+static void claim_vm(struct ivm_discover *d, struct process *process)
+{
+	char name[IVM_VM_NAME_BYTES];
+
+	if (process->vm)
+		return;
+	read_name(process->pid, name, sizeof(name));
+	process->vm = ivm_topology_add_vm(d->topology, process->pid, process->start_ticks, name);
+}
+
+static void claim_page(struct ivm_discover *d, struct process *process, struct page *page,
+		       uint64_t now_ns)
+{
+	if (page->end || !is_settled(page, now_ns) || is_claimed(d, page->inode))
+		return;
+	/* A VM's number is known only once it has one */
+	if (d->filter.vm || d->filter.all_vms)
+		claim_vm(d, process);
+	if (is_filtering(d) && !fits_filter(d, process, page) && !has_followed_peer(d, page))
+		return;
+	claim_vm(d, process);
+	page->end = ivm_topology_add_end(d->topology, process->vm, page->inode, &page->snapshot,
+					 now_ns);
+}
+
+static void drop_gone_pages(struct ivm_discover *d, struct process *process, uint64_t now_ns)
+{
+	guint i = 0;
+
+	while (i < process->pages->len) {
+		struct page *page = g_ptr_array_index(process->pages, i);
+
+		if (!page->gone_ns || now_ns - page->gone_ns < LINGER_NS) {
+			i++;
+			continue;
+		}
+		if (page->end)
+			ivm_topology_end_gone(d->topology, page->end);
+		g_ptr_array_remove_index(process->pages, i);
+	}
+}
+
+/* ---- all processes ---- */
+
+static void drop_process(struct ivm_discover *d, struct process *process)
+{
+	if (process->vm)
+		ivm_topology_vm_gone(d->topology, process->vm);
+	g_hash_table_remove(d->processes, GINT_TO_POINTER(process->pid));
+}
+
+static void visit(struct ivm_discover *d, pid_t pid, uint64_t now_ns, bool everything)
+{
+	struct process *process = g_hash_table_lookup(d->processes, GINT_TO_POINTER(pid));
+	uint64_t start_ticks;
+
+	if (process && !is_due(process, now_ns, everything)) {
+		process->seen = true;
+		return;
+	}
+	start_ticks = read_start_ticks(pid);
+	if (process && process->start_ticks != start_ticks) {
+		drop_process(d, process);
+		process = NULL;
+	}
+	if (!start_ticks)
+		return;
+	if (!process) {
+		process = g_new0(struct process, 1);
+		process->pid = pid;
+		process->start_ticks = start_ticks;
+		process->pages = g_ptr_array_new_with_free_func(page_free);
+		g_hash_table_insert(d->processes, GINT_TO_POINTER(pid), process);
+	}
+	process->seen = true;
+	check_descriptors(process, now_ns);
+}
+
+static int visit_all(struct ivm_discover *d, uint64_t now_ns, bool everything)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			visit(d, atoi(entry->d_name), now_ns, everything);
+	closedir(dir);
+	return 0;
+}
+
+static void refresh_process(struct ivm_discover *d, struct process *process, uint64_t now_ns)
+{
+	guint i;
+
+	if (process->has_kvm && d->filter.all_vms)
+		claim_vm(d, process);
+	for (i = 0; i < process->pages->len; i++) {
+		struct page *page = g_ptr_array_index(process->pages, i);
+
+		refresh_page(d, process, page);
+		claim_page(d, process, page, now_ns);
+	}
+	drop_gone_pages(d, process, now_ns);
+}
+
+static void refresh_all(struct ivm_discover *d, uint64_t now_ns)
+{
+	GList *processes = g_hash_table_get_values(d->processes);
+	GList *l;
+
+	for (l = processes; l; l = l->next) {
+		struct process *process = l->data;
+
+		if (!process->seen && !process->gone_ns)
+			process->gone_ns = now_ns;
+		process->seen = false;
+		refresh_process(d, process, now_ns);
+		if (process->gone_ns && now_ns - process->gone_ns >= LINGER_NS)
+			drop_process(d, process);
+	}
+	g_list_free(processes);
+}
+
+/* ---- vCPUs ---- */
+
+
+static void note_vcpu(void *arg, pid_t tgid, pid_t tid, uint32_t vcpu_id)
+{
+	struct ivm_discover *d = arg;
+	struct ivm_vm *vm = ivm_topology_vm(d->topology, tgid);
+
+	if (vm)
+		ivm_topology_set_vcpu(d->topology, vm, vcpu_id, tid);
+}
+
+static unsigned int known_vcpus(const struct ivm_discover *d, const struct ivm_vm *vm)
+{
+	unsigned int known = 0;
+	guint i;
+
+	for (i = 0; i < d->topology->vcpus->len; i++)
+		if (((struct ivm_vcpu *)g_ptr_array_index(d->topology->vcpus, i))->vm == vm)
+			known++;
+	return known;
+}
+
+static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
+{
+	g_autoptr(GArray) tgids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	bool due = now_ns - d->vcpus_read_ns >= VCPU_CHECK_NS;
+	struct process *process;
+	GHashTableIter it;
+	gpointer value;
+
+	g_hash_table_iter_init(&it, d->processes);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		process = value;
+		if (!process->vm || process->gone_ns)
+			continue;
+		g_array_append_val(tgids, process->pid);
+		due |= known_vcpus(d, process->vm) != process->vcpu_fds;
+	}
+	if (!due || !tgids->len || !d->vcpus)
+		return 0;
+	d->vcpus_read_ns = now_ns;
+	return ivm_vcpus_read(d->vcpus, (pid_t *)tgids->data, tgids->len, note_vcpu, d);
+}
+
+/**
+ * ivm_discover_scan() - brings the topology up to date
+ * @d: the discovery
+ * @now_ns: CLOCK_MONOTONIC
+ * @everything: look at all processes, not only at those that are due
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything)
+{
+	int err = visit_all(d, now_ns, everything);
+
+	if (err)
+		return err;
+	refresh_all(d, now_ns);
+	return refresh_vcpus(d, now_ns);
+}

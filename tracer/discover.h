@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finding VMs and links on this host, without any configuration.
+ *
+ * Looks through /proc for processes that hold a KVM VM or a link page, keeps a
+ * topology up to date with them, and notices when they go.  PIDs are those of
+ * the initial PID namespace, as the kernel's events name them.
+ */
+#ifndef IVM_TRACER_DISCOVER_H
+#define IVM_TRACER_DISCOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "topology.h"
+
+struct ivm_vcpus;
+
+/* Zeroed means everything; links count if either of their ends fits */
+struct ivm_discover_filter {
+	pid_t pid;
+	const char *link;	/* name */
+	const char *vm;		/* name or number */
+	bool all_vms;		/* also VMs without a link */
+};
+
+struct ivm_discover_stats {
+	uint64_t torn;		/* snapshots given up: the owner kept writing */
+	uint64_t refused;	/* link pages that failed validation */
+	const char *refused_why;	/* of the last one */
+	pid_t refused_pid;
+};
+
+struct ivm_discover;
+
+struct ivm_discover *ivm_discover_new(struct ivm_topology *topology, struct ivm_vcpus *vcpus,
+				      const struct ivm_discover_filter *filter);
+void ivm_discover_free(struct ivm_discover *d);
+int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything);
+const struct ivm_discover_stats *ivm_discover_stats(const struct ivm_discover *d);
+
+#endif /* IVM_TRACER_DISCOVER_H */
