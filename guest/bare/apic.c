@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * CPUs, their local APICs, IDTs and clocks.
+ * CPUs, their local APICs and IDTs.
  */
 #include "apic.h"
+#include "clock.h"
 #include "console.h"
 #include "hot.h"
 #include "layout.h"
@@ -24,15 +25,7 @@
 #define ICR_INIT		0x4500
 #define ICR_STARTUP		0x4600
 
-#define PIT_HZ			1193182
-#define PIT_CHANNEL2		0x42
-#define PIT_COMMAND		0x43
-#define PIT_GATE		0x61
-#define   GATE_ON		0x01
-#define   GATE_SPEAKER		0x02
-#define   GATE_OUT		0x20
-#define CALIBRATION_MS		20
-#define PIT_SPINS		1000000
+#define CALIBRATION_MS		2
 
 #define AP_START_MS		2000
 
@@ -56,7 +49,6 @@ void exception(uint32_t number, const uint64_t *frame) __attribute__((noreturn))
 
 static struct gate idt[BARE_MAX_CPUS][256];
 static uint32_t cpus_online = 1;
-static uint32_t tsc_khz, timer_per_tick;
 
 static uint32_t lapic_read(uint32_t reg)
 {
@@ -66,11 +58,6 @@ static uint32_t lapic_read(uint32_t reg)
 static void lapic_write(uint32_t reg, uint32_t value)
 {
 	mmio_write32(LAPIC_BASE + reg, value);
-}
-
-uint32_t clock_khz(void)
-{
-	return tsc_khz;
 }
 
 uint32_t ticks(void)
@@ -123,53 +110,45 @@ static void lapic_enable(void)
 	lapic_write(LAPIC_SPURIOUS, SPURIOUS_ENABLE | IDT_SPURIOUS);
 }
 
-/* Let the PIT's channel 2 count down @pit_count once */
-static void pit_wait(uint32_t pit_count)
+static void wait_ms(uint32_t ms)
 {
-	uint8_t gate = inb(PIT_GATE) & ~(GATE_SPEAKER | GATE_ON);
-	uint32_t spins;
+	uint64_t end = rdtsc() + (uint64_t)ms * clock_khz();
 
-	outb(PIT_GATE, gate);
-	outb(PIT_COMMAND, 0xb0);	/* channel 2, low then high byte, mode 0 */
-	outb(PIT_CHANNEL2, pit_count & 0xff);
-	outb(PIT_CHANNEL2, pit_count >> 8);
-	outb(PIT_GATE, gate | GATE_ON);
-	for (spins = 0; !(inb(PIT_GATE) & GATE_OUT); spins++) {
-		if (spins == PIT_SPINS)
-			die("the PIT does not count");
-	}
-	outb(PIT_GATE, gate);
+	while (rdtsc() < end)
+		cpu_relax();
 }
 
-static void calibrate(void)
+/* The timer's pace relative to the TSC; how long the window really was does not matter */
+static uint32_t timer_ticks_per_period(void)
 {
-	uint64_t start_tsc, end_tsc;
+	uint64_t start, tsc;
 	uint32_t timer;
 
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_16);
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
 	lapic_write(LAPIC_TIMER_INITIAL, UINT32_MAX);
-	start_tsc = rdtsc();
-	pit_wait(PIT_HZ * CALIBRATION_MS / 1000);
-	end_tsc = rdtsc();
+	start = rdtsc();
+	wait_ms(CALIBRATION_MS);
 	timer = UINT32_MAX - lapic_read(LAPIC_TIMER_CURRENT);
+	tsc = rdtsc() - start;
 	lapic_write(LAPIC_TIMER_INITIAL, 0);
-
-	tsc_khz = (end_tsc - start_tsc) / CALIBRATION_MS;
-	timer_per_tick = timer / CALIBRATION_MS * TICK_MS;
-	if (!tsc_khz || !timer_per_tick)
-		die("the TSC or the APIC timer does not run");
+	timer = (uint64_t)timer * clock_khz() / tsc * TICK_MS;
+	if (!timer)
+		die("the APIC timer does not run");
+	return timer;
 }
 
 void apic_init(void)
 {
+	uint32_t period;
+
 	outb(0x21, 0xff);		/* no interrupts from the old controllers */
 	outb(0xa1, 0xff);
 	load_idt(0);
 	lapic_enable();
-	calibrate();
+	period = timer_ticks_per_period();
 	lapic_write(LAPIC_LVT_TIMER, TIMER_PERIODIC | IDT_TIMER);
-	lapic_write(LAPIC_TIMER_INITIAL, timer_per_tick);
+	lapic_write(LAPIC_TIMER_INITIAL, period);
 	irq_enable();
 }
 
@@ -188,17 +167,9 @@ static void send_ipi(uint32_t apic_id, uint32_t command)
 	lapic_write(LAPIC_ICR_LOW, command);
 }
 
-static void wait_ms(uint32_t ms)
-{
-	uint64_t end = rdtsc() + (uint64_t)ms * tsc_khz;
-
-	while (rdtsc() < end)
-		cpu_relax();
-}
-
 static void start_cpu(uint32_t cpu)
 {
-	uint64_t end = rdtsc() + (uint64_t)AP_START_MS * tsc_khz;
+	uint64_t end = rdtsc() + (uint64_t)AP_START_MS * clock_khz();
 
 	ap_starting = cpu;
 	send_ipi(cpu, ICR_INIT);

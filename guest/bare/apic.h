@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * CPUs, their local APICs, IDTs and clocks.
+ * CPUs, their local APICs and IDTs.
  *
  * QEMU numbers APIC ids from 0 without gaps on machines of one thread a core,
  * so CPU n has APIC id n here.
@@ -15,7 +15,7 @@
 /**
  * apic_init() - IDT, local APIC and periodic tick of CPU 0
  *
- * Measures the TSC against the PIT, so that times are known in seconds.
+ * After clock_init().
  */
 void apic_init(void);
 
@@ -36,11 +36,6 @@ void apic_start_cpus(uint32_t count);
  * Each link vector gets a pair of (CPU, IDT vector) for itself.
  */
 void apic_route_link(uint32_t vector, uint32_t cpus, uint32_t *address, uint32_t *data);
-
-/**
- * clock_khz() - TSC ticks per millisecond
- */
-uint32_t clock_khz(void);
 
 /**
  * ticks() - how often CPU 0's timer has fired

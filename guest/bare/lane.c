@@ -3,7 +3,7 @@
  * This guest's lane: header, result, round-trip samples, then stamps in its
  * second half.
  */
-#include "apic.h"
+#include "clock.h"
 #include "console.h"
 #include "hot.h"
 #include "lane.h"

@@ -7,6 +7,7 @@
  * the bench that runs it, how far it is.
  */
 #include "apic.h"
+#include "clock.h"
 #include "console.h"
 #include "hot.h"
 #include "lane.h"
@@ -98,6 +99,7 @@ void bare_main(void)
 	hot.result = &no_lane_yet;
 	console_init();
 	options_parse(command_line(), &options);
+	clock_init();
 	apic_init();
 	mailbox_find(&mailbox, options.device);
 	options.cpus = choose_cpus(options.cpus, mailbox.vectors);

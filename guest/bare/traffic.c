@@ -6,6 +6,7 @@
  * so that every doorbell of a run is one of the counted ones.
  */
 #include "apic.h"
+#include "clock.h"
 #include "console.h"
 #include "hot.h"
 #include "traffic.h"

@@ -2,7 +2,7 @@
 /*
  * Waiting, always with a bound.
  */
-#include "apic.h"
+#include "clock.h"
 #include "cpu.h"
 #include "wait.h"
 
