@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Guests' lanes in a link's shared memory, as the host reads them.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "lane.h"
+
+_Static_assert(sizeof(struct ivm_lane) == 0x40, "the guests' layout");
+_Static_assert(sizeof(struct ivm_stamp) == 16, "the guests' layout");
+
+static bool fits(uint64_t offset, uint64_t length, uint64_t size)
+{
+	return offset <= size && length <= size - offset;
+}
+
+static int read_result(const char *lane, size_t lane_bytes, struct ivm_result *result,
+		       const uint32_t **rtt)
+{
+	struct ivm_lane header;
+
+	memcpy(&header, lane, sizeof(header));
+	if (header.magic != IVM_LANE_MAGIC)
+		return -ENOENT;
+	if (header.version != IVM_LANE_VERSION || header.bytes != lane_bytes ||
+	    header.result_bytes < sizeof(*result) ||
+	    !fits(header.result_off, sizeof(*result), lane_bytes))
+		return -EBADMSG;
+	memcpy(result, lane + header.result_off, sizeof(*result));
+	if (result->magic != IVM_RESULT_MAGIC || result->version != IVM_RESULT_VERSION ||
+	    result->vectors > 256 || result->rtt_off % sizeof(uint32_t))
+		return -EBADMSG;
+	result->error[sizeof(result->error) - 1] = '\0';
+	if (result->rtt_max > result->rtt_count)
+		result->rtt_max = (uint32_t)result->rtt_count;
+	if (!fits(result->rtt_off, (uint64_t)result->rtt_max * sizeof(uint32_t), lane_bytes))
+		return -EBADMSG;
+	*rtt = result->rtt_max ? (const uint32_t *)(lane + result->rtt_off) : NULL;
+	return 0;
+}
+
+int ivm_lane_find_result(const void *shmem, size_t bytes, uint32_t role,
+			 struct ivm_result *result, const uint32_t **rtt)
+{
+	size_t lane_bytes = bytes / 2;
+	int side, err, worst = -ENOENT;
+
+	if (lane_bytes < sizeof(struct ivm_lane) || lane_bytes % 8)
+		return -EBADMSG;
+	for (side = 0; side < 2; side++) {
+		err = read_result((const char *)shmem + side * lane_bytes, lane_bytes, result, rtt);
+		if (!err && result->role == role)
+			return 0;
+		if (err == -EBADMSG)
+			worst = err;
+	}
+	return worst;
+}
