@@ -21,6 +21,8 @@
 
 /* In the order a user meets them */
 static const struct ivm_cmd *const commands[] = {
+	&ivm_cmd_report,
+	&ivm_cmd_script,
 	NULL
 };
 

@@ -73,9 +73,11 @@ static const char schema[] =
 	" from_end INTEGER, from_vm INTEGER, vector INTEGER NOT NULL, sent INTEGER NOT NULL,"
 	" handled INTEGER NOT NULL, rtt_count INTEGER);"
 	"CREATE TABLE guest_rtt (guest INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
+	"CREATE INDEX guest_rtt_by_guest ON guest_rtt (guest);"
 	"CREATE TABLE baselines (id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
 	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
-	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);";
+	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
+	"CREATE INDEX baseline_rtt_by_baseline ON baseline_rtt (baseline);";
 
 static const char journeys_head[] =
 	"CREATE TABLE journeys (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ivmtrace report: the breakdown of a recording */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../tracer/command.h"
+#include "../tracer/error.h"
+#include "../tracer/options.h"
+#include "../tracer/recording.h"
+#include "report.h"
+
+#define DEFAULT_FILE	"ivmtrace.ivm"
+
+struct report_args {
+	char *format;
+	char *by;
+	char *output;
+	gboolean strict;
+	int format_index;
+	int by_index;
+};
+
+static struct report_args args;
+
+static const GOptionEntry entries[] = {
+	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
+	  "text (default) or json, schema ivmtrace-report/1", "FORMAT" },
+	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
+	  "Group by vector, link (default) or mode; text only", "WHAT" },
+	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
+	  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode", NULL },
+	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output, "Write to FILE", "FILE" },
+	{ 0 }
+};
+
+static const struct ivm_options options = {
+	.usage = "[FILE]",
+	.summary = "Print where the time of each interrupt went, hop by hop.\n"
+		   "FILE is a recording, " DEFAULT_FILE " by default.",
+	.entries = entries,
+	.max_operands = 1,
+};
+
+static int parse_values(void)
+{
+	static const char *const formats[] = { "text", "json", NULL };
+	static const char *const groupings[] = { "vector", "link", "mode", NULL };
+	int err;
+
+	args.format_index = IVM_REPORT_TEXT;
+	args.by_index = IVM_BY_LINK;
+	err = ivm_parse_choice("--format", args.format, formats, &args.format_index);
+	if (!err)
+		err = ivm_parse_choice("--by", args.by, groupings, &args.by_index);
+	if (!err && args.by && args.format_index == IVM_REPORT_JSON)
+		err = ivm_fail("--by: JSON always has a group for each vector");
+	return err;
+}
+
+static int print(const struct ivm_report *r, FILE *out)
+{
+	if (args.format_index == IVM_REPORT_JSON)
+		return ivm_report_print_json(r, out);
+	return ivm_report_print_text(r, (enum ivm_by)args.by_index, out);
+}
+
+/* The output's name is taken only when all of it is written */
+static int print_to_file(const struct ivm_report *r, const char *path)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	g_autoptr(GError) error = NULL;
+	int err;
+
+	if (!out)
+		return ivm_error(-errno, "cannot write %s", path);
+	err = print(r, out);
+	if (fclose(out) && !err)
+		err = -errno;
+	if (!err && !g_file_set_contents(path, text, (gssize)bytes, &error))
+		err = ivm_fail("cannot write %s: %s", path, error->message);
+	free(text);
+	return err;
+}
+
+static int report(const char *path, const struct ivm_report *r)
+{
+	int err;
+
+	err = args.output ? print_to_file(r, args.output) : print(r, stdout);
+	if (err == -EBADMSG)
+		return ivm_fail("cannot read %s: damaged", path);
+	if (err)
+		return err;
+	if (args.strict && ivm_report_print_causes(r))
+		return IVM_EXIT_CHECK;
+	return IVM_EXIT_OK;
+}
+
+static int open_and_report(const char *path)
+{
+	struct ivm_report *r;
+	const char *why;
+	sqlite3 *db;
+	int ret;
+
+	if (ivm_recording_open(path, &db, &why))
+		return ivm_fail("cannot read %s: %s", path, why);
+	if (ivm_report_load(db, &r)) {
+		ret = ivm_fail("cannot read %s: damaged", path);
+	} else {
+		ret = report(path, r);
+		ivm_report_free(r);
+	}
+	sqlite3_close(db);
+	return ret;
+}
+
+static void clear_args(void)
+{
+	g_free(args.format);
+	g_free(args.by);
+	g_free(args.output);
+}
+
+static int run_report(int argc, char **argv)
+{
+	struct ivm_operands operands = { 0 };
+	int ret;
+
+	ret = ivm_options_parse(&options, argc, argv, &operands);
+	if (!ret)
+		ret = parse_values();
+	if (!ret)
+		ret = open_and_report(operands.count ? operands.args[0] : DEFAULT_FILE);
+	ivm_operands_clear(&operands);
+	clear_args();
+	return ret;
+}
+
+const struct ivm_cmd ivm_cmd_report = {
+	.name = "report",
+	.summary = "print the latency breakdown of a recording",
+	.run = run_report,
+};
