@@ -21,8 +21,12 @@
 
 /* In the order a user meets them */
 static const struct ivm_cmd *const commands[] = {
+	&ivm_cmd_doctor,
+	&ivm_cmd_list,
+	&ivm_cmd_record,
 	&ivm_cmd_report,
 	&ivm_cmd_script,
+	&ivm_cmd_bench,
 	NULL
 };
 
