@@ -49,7 +49,7 @@ static void wrmsr(uint32_t msr, uint64_t value)
 		     : "memory");
 }
 
-static bool has_kvm_clock(void)
+bool runs_on_kvm(void)
 {
 	uint32_t a, b, c, d;
 
@@ -57,7 +57,14 @@ static bool has_kvm_clock(void)
 	if (!(c >> 31))
 		return false;
 	cpuid(CPUID_HYPERVISOR, &a, &b, &c, &d);
-	if (b != 0x4b4d564b || c != 0x564b4d56 || d != 0x4d)	/* "KVMKVMKVM" */
+	return b == 0x4b4d564b && c == 0x564b4d56 && d == 0x4d;	/* "KVMKVMKVM" */
+}
+
+static bool has_kvm_clock(void)
+{
+	uint32_t a, b, c, d;
+
+	if (!runs_on_kvm())
 		return false;
 	cpuid(CPUID_KVM_FEATURES, &a, &b, &c, &d);
 	return a & KVM_FEATURE_CLOCK;

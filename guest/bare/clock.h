@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How fast the TSC runs.
+ * How fast the TSC runs, and who says so.
  */
 #ifndef IVM_BARE_CLOCK_H
 #define IVM_BARE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -13,6 +14,11 @@
  * From KVM's own clock if there is one, which is exact; else against the PIT.
  */
 void clock_init(void);
+
+/**
+ * runs_on_kvm() - is KVM the hypervisor, in its own words?
+ */
+bool runs_on_kvm(void);
 
 /**
  * clock_khz() - TSC ticks per millisecond

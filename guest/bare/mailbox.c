@@ -30,6 +30,16 @@ uint32_t mailbox_mode(const struct mailbox *mailbox)
 	return mailbox->kind == DEVICE_IVM ? mailbox_read(mailbox, IVM_REG_MODE) : 0;
 }
 
+void mailbox_clear_status(const struct mailbox *mailbox)
+{
+	uint32_t word;
+
+	if (mailbox->kind != DEVICE_IVM)
+		return;
+	for (word = 0; word < IVM_REG_WORDS; word++)
+		mailbox_write(mailbox, IVM_REG_STATUS(word), 0xffffffff);
+}
+
 static void identify_ivm(const struct mailbox *mailbox)
 {
 	uint32_t id = mailbox_read(mailbox, IVM_REG_ID);

@@ -52,6 +52,13 @@ void mailbox_announce(const struct mailbox *mailbox, uint32_t timeout_s);
 uint32_t mailbox_mode(const struct mailbox *mailbox);
 
 /**
+ * mailbox_clear_status() - acknowledge whatever was rung here
+ *
+ * What is not acknowledged when the link goes down is raised once more.
+ */
+void mailbox_clear_status(const struct mailbox *mailbox);
+
+/**
  * mailbox_read() - read a register of BAR0
  */
 uint32_t mailbox_read(const struct mailbox *mailbox, uint32_t reg);

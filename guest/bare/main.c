@@ -86,6 +86,7 @@ static void run_role(struct mailbox *mailbox, struct options *options)
 		traffic_ping(&lanes, options);
 	else
 		traffic_pong(&lanes, options);
+	mailbox_clear_status(mailbox);
 	console_print("ivm-bare: done sent=%U handled=%U\n", lanes.result->sent,
 		      lanes.result->handled);
 }

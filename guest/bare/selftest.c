@@ -7,6 +7,7 @@
  * vector can be masked, and the counters.
  */
 #include "apic.h"
+#include "clock.h"
 #include "console.h"
 #include "hot.h"
 #include "ivm-regs.h"
@@ -144,7 +145,9 @@ static void check_odd_accesses(void)
 	wide = *(volatile uint64_t *)base;
 	check_equal("64-bit read, low half", 0, wide, ALL_ONES);
 	check_equal("64-bit read, high half", 0, wide >> 32, ALL_ONES);
-	check_equal("misaligned read", 2, mmio_read32(base + 2), ALL_ONES);
+	/* TCG makes two aligned accesses of it before the device can see it */
+	if (runs_on_kvm())
+		check_equal("misaligned read", 2, mmio_read32(base + 2), ALL_ONES);
 
 	*(volatile uint8_t *)(base + IVM_REG_READY) = 1;
 	*(volatile uint16_t *)(base + IVM_REG_READY) = 1;
@@ -280,6 +283,11 @@ static void check_msix_mask(uint32_t vector, uint32_t timeout_s)
 	expect_interrupt("MSI-X enable delivers what pends", vector, before + 2, timeout_s);
 }
 
+static bool peer_is_done(void *opaque)
+{
+	return lanes_peer_state(opaque) >= IVM_RESULT_DONE;
+}
+
 static void check_with_peer(struct mailbox *mailbox, struct options *options)
 {
 	static struct lanes lanes;
@@ -308,6 +316,7 @@ static void check_with_peer(struct mailbox *mailbox, struct options *options)
 	check_msix_mask(last, options->timeout_s);
 	__atomic_store_n(&result->state, result->failures ? IVM_RESULT_FAILED : IVM_RESULT_DONE,
 			 __ATOMIC_RELEASE);
+	wait_until(peer_is_done, &lanes, options->timeout_s);
 }
 
 void selftest_run(struct mailbox *mailbox, struct options *options)
