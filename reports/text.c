@@ -182,31 +182,26 @@ static void print_vms(struct printer *p)
 	line(p->out, "vms (pid)", text->len ? text->str : "none");
 }
 
-/* Names of all hooks in one state: "silent: a, b" */
-static void append_hooks(const struct ivm_report *r, const char *state, GString *text)
+/* Names of all hooks in one state, as a line of their own */
+static void print_hooks_in(struct printer *p, const char *state)
 {
+	g_autoptr(GString) text = g_string_new(NULL);
 	const struct ivm_report_hook *h;
-	bool any = false;
 	unsigned int i;
 
-	for (i = 0; i < r->hooks->len; i++) {
-		h = g_ptr_array_index(r->hooks, i);
-		if (strcmp(h->state, state))
-			continue;
-		if (any)
-			g_string_append_printf(text, ", %s", h->name);
-		else
-			g_string_append_printf(text, "%s%s: %s", text->len ? ", " : "", state,
-					       h->name);
-		any = true;
+	for (i = 0; i < p->r->hooks->len; i++) {
+		h = g_ptr_array_index(p->r->hooks, i);
+		if (!strcmp(h->state, state))
+			g_string_append_printf(text, "%s%s", text->len ? ", " : "", h->name);
 	}
+	if (text->len)
+		line(p->out, state, text->str);
 }
 
 static void print_hooks(struct printer *p)
 {
 	static const char *const kinds[] = { "tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe" };
 	g_autoptr(GString) text = g_string_new(NULL);
-	g_autoptr(GString) lacking = g_string_new(NULL);
 	const struct ivm_report_hook *h;
 	unsigned int i, k, count;
 
@@ -225,10 +220,8 @@ static void print_hooks(struct printer *p)
 			g_string_append_printf(text, ", %s missed %" PRIu64, h->name, h->missed);
 	}
 	line(p->out, "hooks", text->len ? text->str : UNKNOWN);
-	append_hooks(p->r, "silent", lacking);
-	append_hooks(p->r, "absent", lacking);
-	if (lacking->len)
-		line(p->out, "", lacking->str);
+	print_hooks_in(p, "silent");
+	print_hooks_in(p, "absent");
 }
 
 static void print_lost(struct printer *p)
@@ -246,8 +239,12 @@ static void print_lost(struct printer *p)
 				       r->disordered);
 	for (i = 0; i < r->lost->len; i++) {
 		l = g_ptr_array_index(r->lost, i);
-		if (l->count && strcmp(l->source, "unmatched") && strcmp(l->source, "disordered"))
-			g_string_append_printf(text, ", %s %" PRIu64, l->source, l->count);
+		if (!l->count || !strcmp(l->source, "unmatched") ||
+		    !strcmp(l->source, "disordered"))
+			continue;
+		g_string_append_printf(text, ", %s %" PRIu64,
+				       strcmp(l->source, "before_start") ? l->source :
+				       "ends of rings from before the start", l->count);
 	}
 	line(p->out, "lost", text->str);
 	for (i = 0; i < r->problems->len && i < MAX_PROBLEMS; i++)
@@ -444,7 +441,7 @@ static void print_hops(struct printer *p, const struct ivm_group *g)
 
 	for (i = 0; i < g->rows.count; i++)
 		widest_ns = MAX(widest_ns, g->rows.row[i].stat.sum_ns);
-	fputs("\n  ", p->out);
+	fputs("  ", p->out);
 	left(p->out, 25, "hop, us");
 	right(p->out, 9, "count");
 	right(p->out, 11, "p50");
@@ -529,7 +526,7 @@ static void print_notes(struct printer *p)
 		fputs("~  ends at kvm_eoi, which this KVM emits at delivery: the handler starts"
 		      " a little later.\n", p->out);
 	if (n->few_samples)
-		fputs(UNKNOWN "  unknown: p99 needs 100 samples.\n", p->out);
+		fputs(UNKNOWN "  not measured, or too few samples: p99 needs 100.\n", p->out);
 	if (n->unseen)
 		fputs(UNKNOWN "  delivered: posted into running vCPUs, where the host cannot see"
 		      " the end.\n", p->out);
