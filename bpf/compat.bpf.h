@@ -15,23 +15,32 @@
 #define IVM_NO_REASON	(~0ull)
 #define IVM_HARDIRQ_MASK 0x000f0000	/* of the preemption count, on all x86 kernels */
 
-extern const int __preempt_count __ksym __weak;
-extern const struct pcpu_hot pcpu_hot __ksym __weak;
+/*
+ * Per-CPU variables by their addresses in kallsyms.  A __ksym would be simpler,
+ * but refuses to load where BTF knows the variable and kallsyms does not.
+ */
+const volatile __u64 per_cpu_offsets;		/* the array; 0 unknown */
+const volatile __u64 preempt_count_symbol;	/* of __preempt_count or pcpu_hot */
+const volatile __u32 preempt_count_is_hot;	/* the latter */
 
 static __always_inline bool in_hardirq(void)
 {
-	const struct pcpu_hot *hot;
-	const int *count;
+	__u64 address = preempt_count_symbol;
+	struct pcpu_hot *hot = NULL;
+	__u64 offset = 0;
+	int count = 0;
 
-	if (&__preempt_count) {
-		count = bpf_this_cpu_ptr(&__preempt_count);
-		return *count & IVM_HARDIRQ_MASK;
+	if (!per_cpu_offsets || !preempt_count_symbol)
+		return false;
+	if (preempt_count_is_hot) {
+		if (!bpf_core_field_exists(hot->preempt_count))
+			return false;
+		address += bpf_core_field_offset(struct pcpu_hot, preempt_count);
 	}
-	if (&pcpu_hot) {
-		hot = bpf_this_cpu_ptr(&pcpu_hot);
-		return hot->preempt_count & IVM_HARDIRQ_MASK;
-	}
-	return false;
+	bpf_probe_read_kernel(&offset, sizeof(offset),
+			      (void *)(per_cpu_offsets + 8 * bpf_get_smp_processor_id()));
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)(address + offset));
+	return count & IVM_HARDIRQ_MASK;
 }
 
 static __always_inline __u64 vmx_exit_reason(const void *vcpu)

@@ -151,6 +151,14 @@ static __always_inline __u64 submit_flags(void)
 	return BPF_RB_NO_WAKEUP;
 }
 
+/* Where hard IRQ context matters: it is not the thread's doing then */
+static __always_inline bool may_be_hardirq(__u8 type)
+{
+	return type == IVM_EV_MSI || type == IVM_EV_ACCEPT || type == IVM_EV_APICV_ACCEPT ||
+	       type == IVM_EV_IPI || type == IVM_EV_WAKING || type == IVM_EV_SIGNAL ||
+	       type == IVM_EV_QUEUE_WORK;
+}
+
 static __always_inline void emit_for(struct hook *h, __u8 type, __u32 tgid, __u32 tid,
 				     __u64 a, __u64 b, __u32 c)
 {
@@ -169,7 +177,7 @@ static __always_inline void emit_for(struct hook *h, __u8 type, __u32 tgid, __u3
 	e->c = c;
 	e->cpu = bpf_get_smp_processor_id();
 	e->type = type;
-	e->flags = in_hardirq() ? IVM_EV_F_HARDIRQ : 0;
+	e->flags = may_be_hardirq(type) && in_hardirq() ? IVM_EV_F_HARDIRQ : 0;
 	h->count->emitted++;
 	bpf_ringbuf_submit(e, submit_flags());
 }
@@ -324,13 +332,20 @@ static __always_inline bool is_doorbell(__u32 tgid, __u64 address)
 	return bpf_map_lookup_elem(&doorbells, &key) != NULL;
 }
 
+/*
+ * The first @bytes at @from.  Sizes are constants, because the verifier cannot
+ * follow a computed one; what was read beyond is cut off.
+ */
 static __always_inline __u64 read_value(const void *from, __u32 bytes)
 {
 	__u64 value = 0;
 
-	if (!from || !bytes || bytes > sizeof(value))
+	if (!from || !bytes)
 		return 0;
-	bpf_probe_read_kernel(&value, bytes, from);
+	if (bpf_probe_read_kernel(&value, 8, from) && bpf_probe_read_kernel(&value, 4, from))
+		return 0;
+	if (bytes < 8)
+		value &= (1ull << (bytes * 8)) - 1;
 	return value;
 }
 

@@ -18,6 +18,7 @@
 #include <glib.h>
 
 #include "hooks.h"
+#include "tracefs.h"
 
 /* Best first: no other way is as cheap as the one above it */
 static const struct {
@@ -203,19 +204,9 @@ static int kvm_tracepoint_args(const struct ivm_kernel *kernel, const char *name
 	return args < 0 ? tracepoint_args(kernel->kvm, name) : args;
 }
 
-static char *event_format(const char *system, const char *name)
+static char *event_format(const struct ivm_kernel *kernel, const char *system, const char *name)
 {
-	static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
-	char *text = NULL;
-	unsigned int i;
-
-	for (i = 0; i < G_N_ELEMENTS(roots) && !text; i++) {
-		g_autofree char *path = g_strdup_printf("%s/events/%s/%s/format", roots[i], system,
-							name);
-
-		g_file_get_contents(path, &text, NULL, NULL);
-	}
-	return text;
+	return ivm_tracefs_read(kernel->tracefs_fd, system, name, "format");
 }
 
 /* Without BTF the record's format still tells the prototypes apart */
@@ -226,8 +217,26 @@ static unsigned int inj_virq_args(const struct ivm_kernel *kernel)
 
 	if (args > 0)
 		return args;
-	format = event_format("kvm", "kvm_inj_virq");
+	format = event_format(kernel, "kvm", "kvm_inj_virq");
 	return format && strstr(format, "reinjected;") ? 3 : 1;
+}
+
+static void note_symbol(struct ivm_kernel *kernel, const char *symbol, uint64_t address)
+{
+	if (!strcmp(symbol, "irqfd_inject"))
+		kernel->irqfd_inject = address;
+	else if (!strcmp(symbol, "eventfd_signal"))
+		kernel->signal_function = "eventfd_signal";
+	else if (!strcmp(symbol, "eventfd_signal_mask") && !kernel->signal_function)
+		kernel->signal_function = "eventfd_signal_mask";
+	else if (!strcmp(symbol, "__per_cpu_offset"))
+		kernel->per_cpu_offsets = address;
+	else if (!strcmp(symbol, "__preempt_count"))
+		kernel->preempt_count = address;
+	else if (!strcmp(symbol, "pcpu_hot") && !kernel->preempt_count) {
+		kernel->preempt_count = address;
+		kernel->preempt_count_is_hot = true;
+	}
 }
 
 /* One pass over all symbols: there are 10^5 of them */
@@ -239,16 +248,9 @@ static void read_symbols(struct ivm_kernel *kernel)
 
 	if (!file)
 		return;
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llx %*c %255s", &address, symbol) != 2)
-			continue;
-		if (!strcmp(symbol, "irqfd_inject"))
-			kernel->irqfd_inject = address;
-		else if (!strcmp(symbol, "eventfd_signal"))
-			kernel->signal_function = "eventfd_signal";
-		else if (!strcmp(symbol, "eventfd_signal_mask") && !kernel->signal_function)
-			kernel->signal_function = "eventfd_signal_mask";
-	}
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%llx %*c %255s", &address, symbol) == 2)
+			note_symbol(kernel, symbol, address);
 	fclose(file);
 }
 
@@ -262,6 +264,7 @@ int ivm_kernel_open(struct ivm_kernel *kernel)
 {
 	memset(kernel, 0, sizeof(*kernel));
 	kernel->kvm_btf_fd = -1;
+	kernel->tracefs_fd = ivm_tracefs_open();
 	kernel->vmlinux = btf__load_vmlinux_btf();
 	if (!kernel->vmlinux)
 		return -errno;
@@ -282,8 +285,11 @@ void ivm_kernel_close(struct ivm_kernel *kernel)
 	btf__free(kernel->vmlinux);
 	if (kernel->kvm_btf_fd > 0)
 		close(kernel->kvm_btf_fd);
+	if (kernel->tracefs_fd > 0)
+		close(kernel->tracefs_fd);
 	memset(kernel, 0, sizeof(*kernel));
 	kernel->kvm_btf_fd = -1;
+	kernel->tracefs_fd = -1;
 }
 
 /* ---- what this host lets us do ---- */
@@ -338,9 +344,9 @@ static bool try_fentry(const struct ivm_kernel *kernel, const char *function)
 }
 
 /* The program reads this record by fixed offsets */
-static bool kvm_exit_format_known(void)
+static bool kvm_exit_format_known(const struct ivm_kernel *kernel)
 {
-	g_autofree char *format = event_format("kvm", "kvm_exit");
+	g_autofree char *format = event_format(kernel, "kvm", "kvm_exit");
 
 	return format && strstr(format, "unsigned int exit_reason;\toffset:8;") &&
 	       strstr(format, " isa;\toffset:24;");
@@ -356,7 +362,7 @@ static bool is_worth_loading(const struct ivm_kernel *kernel, enum ivm_hook_id i
 		/* Two prototypes, and nothing else in the arguments to tell them apart */
 		return id != IVM_HOOK_KVM_EXIT || kvm_tracepoint_args(kernel, "kvm_exit") > 0;
 	case IVM_HOOK_TRACEPOINT:
-		return id != IVM_HOOK_KVM_EXIT || kvm_exit_format_known();
+		return id != IVM_HOOK_KVM_EXIT || kvm_exit_format_known(kernel);
 	case IVM_HOOK_FENTRY:
 		return use_btf && try_fentry(kernel, hook_target(kernel, id));
 	case IVM_HOOK_KPROBE:
@@ -415,6 +421,9 @@ static struct bpf_link *attach_program(const struct ivm_kernel *kernel, enum ivm
 {
 	if (way == IVM_HOOK_KPROBE)
 		return bpf_program__attach_kprobe(program, false, hook_target(kernel, id));
+	if (way == IVM_HOOK_TRACEPOINT)
+		return ivm_tracefs_attach(kernel->tracefs_fd, known[id].system, known[id].name,
+					  program);
 	return bpf_program__attach(program);
 }
 

@@ -56,6 +56,10 @@ struct ivm_kernel {
 	unsigned int inj_virq_args;	/* of kvm_inj_virq */
 	uint64_t irqfd_inject;		/* address, 0 unknown */
 	const char *signal_function;	/* eventfd_signal[_mask], NULL neither */
+	uint64_t per_cpu_offsets;	/* address of the array, 0 unknown */
+	uint64_t preempt_count;		/* per-CPU address of ... */
+	bool preempt_count_is_hot;	/* ... pcpu_hot, not __preempt_count */
+	int tracefs_fd;			/* its root directory, -1 none */
 };
 
 int ivm_kernel_open(struct ivm_kernel *kernel);

@@ -280,6 +280,9 @@ static int load_programs(struct ivm_session *s, bool use_btf)
 		return -errno;
 	bpf_map__set_max_entries(s->skel->maps.events, buffer_bytes(s));
 	s->skel->rodata->irqfd_inject_address = s->kernel.irqfd_inject;
+	s->skel->rodata->per_cpu_offsets = s->kernel.per_cpu_offsets;
+	s->skel->rodata->preempt_count_symbol = s->kernel.preempt_count;
+	s->skel->rodata->preempt_count_is_hot = s->kernel.preempt_count_is_hot;
 	s->skel->rodata->kvm_exit_reason_first = s->kernel.kvm_exit_reason_first;
 	s->skel->rodata->kvm_inj_virq_args = s->kernel.inj_virq_args;
 	s->skel->rodata->wakeup_bytes = buffer_bytes(s) / 4;
@@ -679,6 +682,28 @@ const struct ivm_hook *ivm_session_hooks(struct ivm_session *s)
 	if (s->skel && !s->stopped)
 		ivm_hooks_read(s->hooks, bpf_map__fd(s->skel->maps.hook_counts));
 	return s->hooks;
+}
+
+void ivm_session_probed(struct ivm_session *s)
+{
+	static const enum ivm_hook_id passed[] = {
+		IVM_HOOK_KVM_EXIT, IVM_HOOK_KVM_ENTRY, IVM_HOOK_KVM_MMIO, IVM_HOOK_KVM_PIO,
+		IVM_HOOK_KVM_USERSPACE_EXIT, IVM_HOOK_KVM_MSI_SET_IRQ,
+		IVM_HOOK_KVM_APIC_ACCEPT_IRQ, IVM_HOOK_KVM_INJ_VIRQ, IVM_HOOK_EVENTFD_SIGNAL,
+	};
+	unsigned int i;
+
+	ivm_session_hooks(s);
+	for (i = 0; i < G_N_ELEMENTS(passed); i++) {
+		struct ivm_hook *hook = &s->hooks[passed[i]];
+
+		hook->silent = hook->state != IVM_HOOK_ABSENT && !hook->fired;
+	}
+}
+
+const char *ivm_session_vcpu_source(const struct ivm_session *s)
+{
+	return s->vcpus ? ivm_vcpus_source(s->vcpus) : "none";
 }
 
 const struct ivm_topology *ivm_session_topology(const struct ivm_session *s)

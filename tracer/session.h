@@ -151,6 +151,21 @@ const char *ivm_session_why(const struct ivm_session *s);
  */
 const struct ivm_hook *ivm_session_hooks(struct ivm_session *s);
 
+/**
+ * ivm_session_probed() - the probe VM ran while armed: hooks that it must have
+ * passed and that did not fire are silent on this host
+ * @s: an armed session
+ */
+void ivm_session_probed(struct ivm_session *s);
+
+/**
+ * ivm_session_vcpu_source() - how vCPU threads are told here
+ * @s: a session
+ *
+ * Return: "iter", "debugfs" or "names"; "none" if the session did not open.
+ */
+const char *ivm_session_vcpu_source(const struct ivm_session *s);
+
 const struct ivm_topology *ivm_session_topology(const struct ivm_session *s);
 const struct ivm_assemble *ivm_session_assemble(const struct ivm_session *s);
 void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost);

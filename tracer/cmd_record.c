@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivmtrace record: follow interrupts until told to stop, into a file.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "options.h"
+#include "session.h"
+
+#define POLL_MS		20
+#define SEC_NS		1000000000ull
+#define MAX_SECONDS	(365ull * 24 * 3600)
+#define SHELL_NOT_FOUND	127
+
+struct record {
+	struct ivm_session_opts opts;
+	const char *output;
+	uint64_t duration_ns;		/* 0: until a signal */
+	bool strict;
+	char **command;			/* NULL: none */
+	pid_t child;
+	int child_status;
+	struct ivm_session *session;
+	struct ivm_recording *recording;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+	interrupted = signal_number;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SEC_NS + now.tv_nsec;
+}
+
+/* ---- the workload ---- */
+
+/* The child waits on the pipe until everything is armed */
+static int prepare_command(struct record *r, int go[2])
+{
+	char start;
+
+	if (pipe2(go, O_CLOEXEC))
+		return ivm_error(-errno, "cannot make a pipe");
+	r->child = fork();
+	if (r->child < 0)
+		return ivm_error(-errno, "cannot fork");
+	if (r->child) {
+		close(go[0]);
+		return 0;
+	}
+	close(go[1]);
+	if (read(go[0], &start, 1) != 1)
+		_exit(0);
+	execvp(r->command[0], r->command);
+	ivm_error(-errno, "cannot run '%s'", r->command[0]);
+	_exit(SHELL_NOT_FOUND);
+}
+
+static bool child_ended(struct record *r)
+{
+	if (r->child <= 0 || waitpid(r->child, &r->child_status, WNOHANG) != r->child)
+		return false;
+	r->child = 0;
+	return true;
+}
+
+/* As perf record does: the workload's own result is ours */
+static int child_result(const struct record *r)
+{
+	if (WIFSIGNALED(r->child_status))
+		return 128 + WTERMSIG(r->child_status);
+	return WEXITSTATUS(r->child_status);
+}
+
+static void end_child(struct record *r)
+{
+	if (r->child <= 0)
+		return;
+	kill(r->child, SIGTERM);
+	waitpid(r->child, &r->child_status, 0);
+	r->child = 0;
+}
+
+/* ---- recording ---- */
+
+static int session_error(struct record *r, int err)
+{
+	ivm_fail("%s", ivm_session_why(r->session));
+	return err;
+}
+
+static void announce(struct record *r)
+{
+	unsigned int links = ivm_session_links(r->session);
+
+	if (!ivm_session_ends(r->session))
+		ivm_info("no VM with a link is running yet; waiting for one");
+	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
+}
+
+static int follow(struct record *r)
+{
+	uint64_t start_ns = now_ns();
+	int err;
+
+	for (;;) {
+		err = ivm_session_poll(r->session, POLL_MS);
+		if (err)
+			return session_error(r, err);
+		if (interrupted || (r->command && child_ended(r)))
+			return 0;
+		if (r->duration_ns && now_ns() - start_ns >= r->duration_ns)
+			return 0;
+	}
+}
+
+static void print_lost(struct record *r)
+{
+	const struct ivm_assemble_stats *stats =
+		ivm_assemble_stats(ivm_session_assemble(r->session));
+	struct ivm_session_lost lost;
+
+	ivm_session_lost(r->session, &lost);
+	if (lost.ringbuf || lost.map || lost.recursion || lost.page || stats->late)
+		ivm_warn("lost: %" PRIu64 " ring buffer, %" PRIu64 " map, %" PRIu64 " recursion, %"
+			 PRIu64 " link page, %" PRIu64 " late", lost.ringbuf, lost.map,
+			 lost.recursion, lost.page, stats->late);
+	if (stats->unmatched || stats->disordered)
+		ivm_warn("%" PRIu64 " unmatched, %" PRIu64 " disordered", stats->unmatched,
+			 stats->disordered);
+}
+
+static void print_summary(struct record *r)
+{
+	const GPtrArray *counts = ivm_assemble_counts(ivm_session_assemble(r->session));
+	struct ivm_counts sum = {};
+	guint i;
+
+	for (i = 0; i < counts->len; i++) {
+		const struct ivm_counts *c = g_ptr_array_index(counts, i);
+
+		sum.rung += c->rung;
+		sum.delivered += c->delivered;
+		sum.coalesced += c->coalesced;
+		sum.masked += c->masked;
+		sum.dropped += c->dropped;
+		sum.unfinished += c->unfinished;
+	}
+	ivm_info("%" PRIu64 " rung = %" PRIu64 " delivered + %" PRIu64 " coalesced + %" PRIu64
+		 " masked + %" PRIu64 " dropped + %" PRIu64 " unfinished; written to %s",
+		 sum.rung, sum.delivered, sum.coalesced, sum.masked, sum.dropped, sum.unfinished,
+		 r->output);
+	print_lost(r);
+}
+
+static void print_cause(void *arg, const char *cause)
+{
+	(void)arg;
+	ivm_fail("strict: %s", cause);
+}
+
+static int finish(struct record *r)
+{
+	int err = ivm_session_stop(r->session);
+
+	if (!err)
+		err = ivm_session_finish(r->session, r->recording);
+	if (err)
+		return session_error(r, err);
+	err = ivm_recording_finish(r->recording);
+	if (err)
+		return ivm_error(err, "cannot write %s", r->output);
+	print_summary(r);
+	return 0;
+}
+
+static int record_armed(struct record *r, int go)
+{
+	int err;
+
+	announce(r);
+	if (r->command && write(go, "", 1) != 1)
+		return ivm_error(-errno, "cannot start '%s'", r->command[0]);
+	err = follow(r);
+	end_child(r);
+	return err ? err : finish(r);
+}
+
+static int record(struct record *r)
+{
+	int go[2] = { -1, -1 };
+	int err;
+
+	err = ivm_session_open(&r->opts, &r->session);
+	if (err)
+		return session_error(r, err);
+	if (r->command)
+		err = prepare_command(r, go);
+	if (err)
+		return err;
+	err = ivm_recording_create(r->output, &r->recording);
+	if (err)
+		return ivm_error(err, "cannot create %s", r->output);
+	catch_signals();
+	err = ivm_session_arm(r->session, r->recording);
+	if (err)
+		return session_error(r, err);
+	err = record_armed(r, go[1]);
+	if (go[1] >= 0)
+		close(go[1]);
+	return err;
+}
+
+static int result(struct record *r)
+{
+	if (r->strict && ivm_session_check(r->session, print_cause, NULL))
+		return IVM_EXIT_CHECK;
+	return r->command ? child_result(r) : IVM_EXIT_OK;
+}
+
+/* ---- the command line ---- */
+
+static int check_pid(pid_t pid)
+{
+	if (kill(pid, 0) && errno == ESRCH)
+		return ivm_fail("there is no process %d", pid);
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct record *r, struct ivm_operands *operands)
+{
+	static char *pid_text, *link_text, *vm_text, *seconds_text, *output, *buffer_text;
+	static gboolean strict;
+	const GOptionEntry entries[] = {
+		{ "pid", 'p', 0, G_OPTION_ARG_FILENAME, &pid_text,
+		  "Only links with an end in this QEMU process", "PID" },
+		{ "link", 0, 0, G_OPTION_ARG_FILENAME, &link_text,
+		  "Only the link of this name", "LINK" },
+		{ "vm", 0, 0, G_OPTION_ARG_FILENAME, &vm_text,
+		  "Only links with an end in this VM, by name or number of 'ivmtrace list'", "VM" },
+		{ "duration", 'd', 0, G_OPTION_ARG_FILENAME, &seconds_text,
+		  "Stop after so long: seconds, or 500ms, 2m", "SECS" },
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+		  "Write to this file (default: ivmtrace.ivm)", "FILE" },
+		{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &buffer_text,
+		  "Size of the ring buffer (default: 64M)", "BYTES" },
+		{ "strict", 0, 0, G_OPTION_ARG_NONE, &strict,
+		  "Exit with 2 if anything was lost, unmatched or unfinished", NULL },
+		{ 0 }
+	};
+	const struct ivm_options options = {
+		.usage = "[-- COMMAND...]",
+		.summary = "Follow the interrupts between VMs, until ^C, until COMMAND ends, or for "
+			   "a while.",
+		.description = "VMs that start while recording are followed too.  With COMMAND the "
+			       "exit status\nis that of COMMAND.",
+		.entries = entries,
+		.takes_command = true,
+	};
+	uint64_t pid = 0;
+	int err;
+
+	err = ivm_options_parse(&options, argc, argv, operands);
+	if (!err && pid_text)
+		err = ivm_parse_u64("--pid", pid_text, 1, INT32_MAX, &pid);
+	if (!err && seconds_text)
+		err = ivm_parse_duration("--duration", seconds_text, 1, MAX_SECONDS * SEC_NS,
+					 &r->duration_ns);
+	if (!err && buffer_text)
+		err = ivm_parse_size("--buffer", buffer_text, 1 << 16, 1ull << 30,
+				     &r->opts.buffer_bytes);
+	r->opts.pid = pid;
+	r->opts.link = link_text;
+	r->opts.vm = vm_text;
+	r->output = output ? output : "ivmtrace.ivm";
+	r->strict = strict;
+	r->command = operands->command;
+	return !err && pid ? check_pid(pid) : err;
+}
+
+static int run_record(int argc, char **argv)
+{
+	struct ivm_operands operands = {};
+	struct record r = {};
+	int ret;
+
+	ret = parse(argc, argv, &r, &operands);
+	if (!ret)
+		ret = record(&r);
+	if (!ret)
+		ret = result(&r);
+	end_child(&r);
+	ivm_recording_close(r.recording);
+	ivm_session_close(r.session);
+	ivm_operands_clear(&operands);
+	return ret;
+}
+
+const struct ivm_cmd ivm_cmd_record = {
+	.name = "record",
+	.summary = "follow interrupts between VMs and write them to a file",
+	.run = run_record,
+};
