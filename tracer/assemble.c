@@ -238,9 +238,15 @@ static struct thread *receiver_thread(struct ivm_assemble *a, const struct ivm_j
 	return vcpu ? get_thread(a, vcpu->tid) : NULL;
 }
 
+/*
+ * An MSI that a device writes inside QEMU reaches KVM without the base of the
+ * APIC's region, 0xfee00000 (QEMU's kvm_apic_mem_write() hands on the offset).
+ */
+#define MSI_ADDRESS_BASE	UINT64_C(0xfff00000)
+
 static bool vector_is_at(const struct ivm_linkpage_vector *v, uint64_t address, uint64_t data)
 {
-	return v->msi_address == address && v->msi_data == (uint32_t)data;
+	return !((v->msi_address ^ address) & ~MSI_ADDRESS_BASE) && v->msi_data == (uint32_t)data;
 }
 
 /* Which vector of one of @vm's ends raises this message; NULL if none does */

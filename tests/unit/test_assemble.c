@@ -236,7 +236,9 @@ static void qemu_passes_the_socket(void **state)
 	ev(f, A_VCPU, IVM_EV_SENDMSG_RET, 32, 0, SOCKET_FD);
 	ev(f, B_MAIN, IVM_EV_SWITCH_IN, 0, 0, 0);
 	ev(f, B_MAIN, IVM_EV_RECVMSG, 1, 1, SOCKET_FD);
-	route_accept(f, B_MAIN, 2);
+	/* QEMU's own MSIs come as an offset into the APIC's region */
+	ev(f, B_MAIN, IVM_EV_MSI, 0, IRQ(2), 0);
+	ev(f, B_MAIN, IVM_EV_ACCEPT, 0, IRQ(2), 0);
 	ev(f, B_VCPU, IVM_EV_INJ, IRQ(2), 0, 0);
 	finish(f);
 
