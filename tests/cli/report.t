@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Reports: the same text and JSON for the same recording, and true to it.
+. tests/tap.sh
+. tests/cli/fixture.sh
+
+# golden NAME FILE ARGUMENT...: IVM_UPDATE_GOLDEN=1 takes the output as it is
+golden() {
+	local name=$1 file=$data/$2
+
+	shift 2
+	run "$@"
+	if [ -n "${IVM_UPDATE_GOLDEN:-}" ]; then
+		cp "$tmp/out" "$file"
+	fi
+	if [ "$code" -ne 0 ]; then
+		not_ok "$name" "exit code $code" "$err"
+	elif ! diff -u "$file" "$tmp/out" > "$tmp/diff"; then
+		not_ok "$name" "$(< "$tmp/diff")"
+	else
+		ok "$name"
+	fi
+}
+
+# by_json FILTER: a Python expression over the report r
+by_json() {
+	python3 -c "
+import json, sys
+r = json.load(open(sys.argv[1]))
+print($1)" "$tmp/json"
+}
+
+by_sql() {
+	sqlite3 "$tmp/$1.ivm" "$2"
+}
+
+for name in native lab posted empty; do
+	recording "$name"
+	golden "$name: text" "$name.txt" report "$tmp/$name.ivm"
+	golden "$name: JSON" "$name.json" report --format json "$tmp/$name.ivm"
+	cp "$tmp/out" "$tmp/json"
+	run report "$tmp/$name.ivm"
+	is "$name: text fits 100 columns" "$(LC_ALL=C.UTF-8 awk 'length($0) > 100' "$tmp/out" |
+		LC_ALL=C.UTF-8 grep -cE '^.{101,}$')" 0
+	if python3 -c 'import jsonschema' 2> /dev/null; then
+		if python3 -m jsonschema -i "$tmp/json" docs/report.schema.json 2> "$tmp/why"; then
+			ok "$name: JSON conforms to the schema"
+		else
+			not_ok "$name: JSON conforms to the schema" "$(head -n 20 "$tmp/why")"
+		fi
+	else
+		skip "$name: JSON conforms to the schema" "python3-jsonschema is not installed"
+	fi
+	is "$name: hops add up in every group" "$(by_json "[g['mode'] for g in r['groups'] if g['total']
+		and sum(h['sum_ns'] for h in g['hops']) != g['total']['sum_ns']]")" '[]'
+	is "$name: hops of every path add up" "$(by_json "[p['state'] for g in r['groups']
+		for p in g['paths'] if sum(h['sum_ns'] for h in p['hops']) != p['sum_ns']]")" '[]'
+	is "$name: states add up in every group" "$(by_json "[g['mode'] for g in r['groups'] if g['total']
+		and sum(p['sum_ns'] for p in g['paths']) != g['total']['sum_ns']]")" '[]'
+	is "$name: counts close in every group" "$(by_json "[g['mode'] for g in r['groups']
+		if g['delivered'] is not None and g['rung'] != g['delivered'] + g['coalesced'] +
+		g['masked'] + g['dropped'] + g['unfinished']]")" '[]'
+	is "$name: no journey is in two groups" "$(by_json "sum(g['rung'] for g in r['groups'])")" \
+		"$(by_sql "$name" 'SELECT count(*) FROM journeys')"
+done
+
+# The same numbers once more, by SQL
+run report -f json "$tmp/native.ivm"
+cp "$tmp/out" "$tmp/json"
+direct="[g for g in r['groups'] if g['mode'] == 'direct'][0]"
+good="mode = 'direct' AND outcome = 'delivered' AND NOT disordered"
+is "total of direct" "$(by_json "$direct['total']['sum_ns']")" \
+	"$(by_sql native "SELECT sum(eoi_standin - dispatch) FROM journeys WHERE $good")"
+is "one hop of direct" "$(by_json "[h['sum_ns'] for h in $direct['hops'] if h['name'] == 'dispatch..route'][0]")" \
+	"$(by_sql native "SELECT sum(route - dispatch) FROM journeys WHERE $good")"
+for q in 50 90 99; do
+	is "p$q of direct" "$(by_json "$direct['total']['p${q}_ns']")" "$(by_sql native "
+		SELECT eoi_standin - dispatch FROM journeys WHERE $good ORDER BY 1 LIMIT 1 OFFSET
+		(SELECT (count(*) * $q + 99) / 100 - 1 FROM journeys WHERE $good)")"
+done
+is "p99.9 of fewer than 1000 is unknown" "$(by_json "$direct['total']['p999_ns']")" None
+is "silent hooks give no number" "$(by_json "[h['name'] for g in r['groups'] for h in g['hops']
+	if 'entry' in h['name'] or 'inject' in h['name']]")" '[]'
+
+# Ways to ask for it
+cp "$tmp/native.ivm" "$tmp/ivmtrace.ivm"
+case $ivmtrace in
+/*) ;;
+*) ivmtrace=$PWD/$ivmtrace ;;
+esac
+out=$(cd "$tmp" && "$ivmtrace" report)
+run report "$tmp/native.ivm"
+is "the default file is ivmtrace.ivm" "$(cd "$tmp" && "$ivmtrace" report)" "$out"
+run report -o "$tmp/report.txt" "$tmp/native.ivm"
+is "-o: nothing on stdout" "$out" ''
+is "-o: the report" "$(< "$tmp/report.txt")" "$("$ivmtrace" report "$tmp/native.ivm")"
+run report --by mode "$tmp/native.ivm"
+is "--by mode: one block a mode" "$(grep -c '  total ' <<< "$out")" 3
+run report --by vector "$tmp/lab.ivm"
+is "--by vector: one block a vector" "$(grep -c ', vector ' <<< "$out")" 4
+
+fails "-o to a directory that is not there" 1 'cannot write /no/such' \
+	report -o /no/such/file "$tmp/native.ivm"
+fails "unknown format" 1 "'xml' is none of text, json" report --format xml "$tmp/native.ivm"
+fails "unknown grouping" 1 "'moon' is none of" report --by moon "$tmp/native.ivm"
+fails "two files" 1 "unexpected operand 'b'" report a b
+
+done_testing
