@@ -233,6 +233,13 @@ static inline void ivm_sender_open(struct ivm_sender *s, const struct ivm_event 
 	s->route_ns = 0;
 }
 
+/* KVM did not go up to QEMU with this doorbell: an ioeventfd took it */
+static inline void ivm_note_kernel_path(struct ivm_journey *j)
+{
+	if (j->mode == IVM_M_UNKNOWN && !ivm_seen(j, IVM_P_USER))
+		j->mode = IVM_M_DIRECT;
+}
+
 /* kvm_apic_accept_irq names the vector and comes right after its route */
 static inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
 						       const struct ivm_event *e)
@@ -251,8 +258,7 @@ static inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
 	}
 	j->t_ns[IVM_P_ACCEPT] = e->t_ns;
 	j->to_vcpu = (__u16)e->a;
-	if (j->mode == IVM_M_UNKNOWN && !ivm_seen(j, IVM_P_USER))
-		j->mode = IVM_M_DIRECT;
+	ivm_note_kernel_path(j);
 	return IVM_S_ACCEPTED;
 }
 

@@ -699,6 +699,7 @@ static void sender_event(struct ivm_assemble *a, struct thread *t, const struct 
 
 	switch (ivm_sender_step(&t->sender, e)) {
 	case IVM_S_CLOSE:
+		ivm_note_kernel_path(&t->sender.open);
 		hold(a, take_open(t));
 		break;
 	case IVM_S_ACCEPTED:

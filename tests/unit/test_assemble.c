@@ -408,6 +408,8 @@ static void masked_ring_is_raised_later(void **state)
 	assert_int_equal(counts(f)->delivered, 1);
 	assert_int_equal(counts(f)->coalesced, 1);
 	assert_int_equal(counts(f)->masked, 0);
+	assert_int_equal(journey(f, 0)->mode, IVM_M_DIRECT);
+	assert_int_equal(journey(f, 1)->mode, IVM_M_DIRECT);
 	fixture_free(f);
 }
 
