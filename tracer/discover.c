@@ -180,6 +180,14 @@ static struct page *find_page(const struct process *process, uint64_t inode)
 	return NULL;
 }
 
+/* Tracers hold pages for reading only, this one too; owners made them */
+static bool is_writable(int dir_fd, const char *fd_name)
+{
+	struct stat st;
+
+	return !fstatat(dir_fd, fd_name, &st, AT_SYMLINK_NOFOLLOW) && (st.st_mode & S_IWUSR);
+}
+
 static void note_page(struct process *process, int dir_fd, const char *fd_name, uint64_t now_ns)
 {
 	struct page *page;
@@ -216,7 +224,7 @@ static void note_descriptor(struct process *process, int dir_fd, const char *fd_
 		process->has_kvm = true;
 	else if (g_str_has_prefix(target, VCPU_FD_PREFIX))
 		process->vcpu_fds++;
-	else if (!strcmp(target, LINK_FD_NAME))
+	else if (!strcmp(target, LINK_FD_NAME) && is_writable(dir_fd, fd_name))
 		note_page(process, dir_fd, fd_name, now_ns);
 }
 
