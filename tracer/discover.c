@@ -129,12 +129,12 @@ const struct ivm_discover_stats *ivm_discover_stats(const struct ivm_discover *d
 
 /* ---- one process ---- */
 
-/* Start time in clock ticks since boot, 0 if there is no such process */
-static uint64_t read_start_ticks(pid_t pid)
+/* A number from /proc/PID/stat, counted as proc(5) does; 0 if there is no such process */
+static uint64_t read_stat(pid_t pid, int wanted)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
 	g_autofree char *text = NULL;
-	unsigned long long ticks = 0;
+	unsigned long long value = 0;
 	const char *at;
 	int field;
 
@@ -142,9 +142,20 @@ static uint64_t read_start_ticks(pid_t pid)
 		return 0;
 	/* The second field may hold anything, brackets and spaces too */
 	at = strrchr(text, ')');
-	for (field = 2; at && field < 22; field++)
+	for (field = 2; at && field < wanted; field++)
 		at = strchr(at + 1, ' ');
-	return at && sscanf(at, "%llu", &ticks) == 1 ? ticks : 0;
+	return at && sscanf(at, "%llu", &value) == 1 ? value : 0;
+}
+
+/* Start time in clock ticks since boot */
+static uint64_t read_start_ticks(pid_t pid)
+{
+	return read_stat(pid, 22);
+}
+
+static pid_t read_parent(pid_t pid)
+{
+	return (pid_t)read_stat(pid, 4);
 }
 
 static bool is_young(const struct process *process)
@@ -302,6 +313,7 @@ static bool fits_filter(const struct ivm_discover *d, const struct process *proc
 	const struct ivm_discover_filter *f = &d->filter;
 
 	return (!f->pid || f->pid == process->pid) &&
+	       (!f->parent || f->parent == read_parent(process->pid)) &&
 	       (!f->link || !strcmp(f->link, page->snapshot.name)) &&
 	       (!f->vm || is_vm_named(process, f->vm));
 }
@@ -318,7 +330,7 @@ static bool is_settled(const struct page *page, uint64_t now_ns)
 
 static bool is_filtering(const struct ivm_discover *d)
 {
-	return d->filter.pid || d->filter.link || d->filter.vm;
+	return d->filter.pid || d->filter.parent || d->filter.link || d->filter.vm;
 }
 
 static bool is_claimed(const struct ivm_discover *d, uint64_t inode)

@@ -20,6 +20,7 @@ struct ivm_vcpus;
 /* Zeroed means everything; links count if either of their ends fits */
 struct ivm_discover_filter {
 	pid_t pid;
+	pid_t parent;		/* of the QEMU */
 	const char *link;	/* name */
 	const char *vm;		/* name or number */
 	bool all_vms;		/* also VMs without a link */

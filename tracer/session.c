@@ -332,6 +332,7 @@ static int open_parts(struct ivm_session *s)
 {
 	struct ivm_discover_filter filter = {
 		.pid = s->opts.pid,
+		.parent = s->opts.parent,
 		.link = s->opts.link,
 		.vm = s->opts.vm,
 	};
