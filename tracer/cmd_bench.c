@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../reports/report.h"
 #include "command.h"
@@ -36,7 +37,7 @@
 struct bench_args {
 	char *modes, *count, *warmup, *vectors, *pattern, *format, *output, *accel, *timeout;
 	char *qemu, *guest, *buffer;
-	gboolean no_baseline, strict;
+	gboolean no_baseline, no_pin, strict;
 };
 
 struct bench {
@@ -66,6 +67,8 @@ static const GOptionEntry entries[] = {
 	  "Doorbells to ring in turn, 1 (default) to 256", "N" },
 	{ "no-baseline", 0, 0, G_OPTION_ARG_NONE, &args.no_baseline,
 	  "Leave out ivshmem-doorbell", NULL },
+	{ "no-pin", 0, 0, G_OPTION_ARG_NONE, &args.no_pin,
+	  "Let both VMs run on all CPUs; by default each has its half of them", NULL },
 	{ "accel", 0, 0, G_OPTION_ARG_FILENAME, &args.accel,
 	  "kvm (default), or tcg: mode qemu only", "NAME" },
 	{ "timeout", 0, 0, G_OPTION_ARG_FILENAME, &args.timeout,
@@ -198,6 +201,7 @@ static int parse_values(struct bench *bench)
 		err = ivm_parse_choice("--accel", args.accel, accels, &accel);
 	bench->format = (enum ivm_report_format)format;
 	bench->rig.tcg = accel;
+	bench->rig.no_pin = args.no_pin;
 	bench->output = args.output ? args.output : DEFAULT_FILE;
 	if (!err)
 		err = parse_modes(bench);
@@ -527,7 +531,10 @@ static int record_all(struct bench *bench)
 
 static int open_and_record(struct bench *bench)
 {
-	const struct ivm_session_opts opts = { .buffer_bytes = bench->buffer_bytes };
+	const struct ivm_session_opts opts = {
+		.buffer_bytes = bench->buffer_bytes,
+		.parent = getpid(),	/* other traffic of this host is none of the benchmark's */
+	};
 	int err;
 
 	err = ivm_session_open(&opts, &bench->session);

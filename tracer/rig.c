@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,11 +260,32 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 	return (char **)g_ptr_array_free(argv, FALSE);
 }
 
-/* QEMU must not outlive a bench that was killed */
-static void die_with_parent(gpointer unused)
+/* The half of this process's CPUs that one VM gets; all of them if there is just one */
+static void choose_cpus(enum ivm_rig_end end, cpu_set_t *cpus)
 {
-	(void)unused;
+	int all, taken = 0, cpu;
+
+	if (sched_getaffinity(0, sizeof(*cpus), cpus))
+		CPU_ZERO(cpus);
+	all = CPU_COUNT(cpus);
+	for (cpu = 0; cpu < CPU_SETSIZE && all > 1; cpu++)
+		if (CPU_ISSET(cpu, cpus) && (taken++ < all / 2) != (end == IVM_RIG_PONG))
+			CPU_CLR(cpu, cpus);
+}
+
+struct child {
+	bool pinned;
+	cpu_set_t cpus;
+};
+
+/* Runs in QEMU's process, which must not outlive a bench that was killed */
+static void prepare_child(gpointer data)
+{
+	const struct child *child = data;
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (child->pinned)
+		sched_setaffinity(0, sizeof(child->cpus), &child->cpus);
 }
 
 static int spawn(struct ivm_rig *rig, enum ivm_rig_end end)
@@ -271,13 +293,16 @@ static int spawn(struct ivm_rig *rig, enum ivm_rig_end end)
 	g_auto(GStrv) argv = make_argv(rig, end);
 	g_autoptr(GError) error = NULL;
 	struct vm *vm = &rig->vm[end];
+	struct child child = { .pinned = !rig->opts.no_pin };
 
+	choose_cpus(end, &child.cpus);
+	child.pinned &= CPU_COUNT(&child.cpus) > 0;
 	vm->log_fd = memfd_create("ivm-rig-log", MFD_CLOEXEC);
 	if (vm->log_fd < 0)
 		return fail(rig, -errno, "cannot make a log: %s", g_strerror(errno));
 	if (!g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL,
 					      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES,
-					      die_with_parent, NULL, -1, -1, vm->log_fd, NULL, NULL,
+					      prepare_child, &child, -1, -1, vm->log_fd, NULL, NULL,
 					      0, &vm->pid, &vm->in_fd, &vm->out_fd, NULL, &error)) {
 		vm->pid = 0;
 		return fail(rig, -ENOEXEC, "cannot start QEMU: %s", error->message);
