@@ -2,8 +2,9 @@
 /*
  * ivmtrace script: one line for each journey, in the order of their rings.
  *
- * Fields are separated by blanks and named where they are optional, so that
- * grep and awk get along with it.
+ * The recording is gone through once before the first line, so that a damaged
+ * one is refused as a whole.  Fields are separated by blanks and named where
+ * they are optional, so that grep and awk get along with it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,8 +30,8 @@ static const struct ivm_options options = {
 	.summary = "Print each journey of a recording on one line:\n\n"
 		   "  TIME VM/VCPU -> VM/VCPU LINK MODE vec=N idt=N cookie=N OUTCOME [FLAGS]"
 		   " POINT POINT+NS ...\n\n"
-		   "TIME is CLOCK_MONOTONIC in seconds at the first point; each further point comes\n"
-		   "with the time since the one before it.  What is not known is '-'.\n"
+		   "TIME is CLOCK_MONOTONIC in seconds at the first point; each further point\n"
+		   "comes with the time since the one before it.  What is not known is '-'.\n"
 		   "FILE is a recording, " DEFAULT_FILE " by default.",
 	.max_operands = 1,
 };

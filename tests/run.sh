@@ -68,10 +68,13 @@ run_one() {
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	if [ "$f" -ne 0 ]; then
 		report_failure "$name" "$log"
+		return
+	fi
+	if [ "$s" -eq 0 ]; then
+		echo "  ok       $name: $p passed"
 	else
-		printf '  ok       %s: %d passed%s\n' "$name" "$p" "${s/#0/}" |
-			sed -E 's/passed([0-9]+)$/passed, \1 skipped/'
-		grep -i '^\(not \)\?ok.*# *skip' "$log" | sed 's/^[^#]*# */           /'
+		echo "  ok       $name: $p passed, $s skipped"
+		grep -iE '^(not )?ok .*# *skip' "$log" | sed 's/^[^#]*# */           /'
 	fi
 }
 

@@ -497,8 +497,8 @@ static int add_samples(struct ivm_recording *r, const char *sql, const uint64_t 
  */
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g)
 {
-	insert(r, "INSERT INTO guests (mode, link, from_end, from_vm, vector, sent, handled, rtt_count)"
-		  " VALUES (?,?,?,?,?,?,?,?)", "ttooiiio",
+	insert(r, "INSERT INTO guests (mode, link, from_end, from_vm, vector, sent, handled,"
+		  " rtt_count) VALUES (?,?,?,?,?,?,?,?)", "ttooiiio",
 	       g->mode, g->link, (uint64_t)g->from_end, (uint64_t)g->from_vm, (uint64_t)g->vector,
 	       g->sent, g->handled, g->rtt_ns ? g->rtt_count : 0);
 	return add_samples(r, "INSERT INTO guest_rtt VALUES (?,?)", g->rtt_ns,

@@ -69,16 +69,16 @@ run report -f json "$tmp/native.ivm"
 cp "$tmp/out" "$tmp/json"
 direct="[g for g in r['groups'] if g['mode'] == 'direct'][0]"
 good="mode = 'direct' AND outcome = 'delivered' AND NOT disordered"
-is "total of direct" "$(by_json "$direct['total']['sum_ns']")" \
+is "total of direct" "$(by_json "${direct}['total']['sum_ns']")" \
 	"$(by_sql native "SELECT sum(eoi_standin - dispatch) FROM journeys WHERE $good")"
-is "one hop of direct" "$(by_json "[h['sum_ns'] for h in $direct['hops'] if h['name'] == 'dispatch..route'][0]")" \
+is "one hop of direct" "$(by_json "[h['sum_ns'] for h in ${direct}['hops'] if h['name'] == 'dispatch..route'][0]")" \
 	"$(by_sql native "SELECT sum(route - dispatch) FROM journeys WHERE $good")"
 for q in 50 90 99; do
-	is "p$q of direct" "$(by_json "$direct['total']['p${q}_ns']")" "$(by_sql native "
+	is "p$q of direct" "$(by_json "${direct}['total']['p${q}_ns']")" "$(by_sql native "
 		SELECT eoi_standin - dispatch FROM journeys WHERE $good ORDER BY 1 LIMIT 1 OFFSET
 		(SELECT (count(*) * $q + 99) / 100 - 1 FROM journeys WHERE $good)")"
 done
-is "p99.9 of fewer than 1000 is unknown" "$(by_json "$direct['total']['p999_ns']")" None
+is "p99.9 of fewer than 1000 is unknown" "$(by_json "${direct}['total']['p999_ns']")" None
 is "silent hooks give no number" "$(by_json "[h['name'] for g in r['groups'] for h in g['hops']
 	if 'entry' in h['name'] or 'inject' in h['name']]")" '[]'
 

@@ -397,7 +397,8 @@ static unsigned int mismatches(struct ivm_counts c)
 	struct ivm_breakdown *b;
 	unsigned int count;
 
-	add(journey(IVM_O_DELIVERED), IVM_P_DISPATCH, 100, IVM_P_ACCEPT, 110, IVM_P_INJECT, 200, -1);
+	add(journey(IVM_O_DELIVERED), IVM_P_DISPATCH, 100, IVM_P_ACCEPT, 110, IVM_P_INJECT, 200,
+	    -1);
 	coalesced = journey(IVM_O_COALESCED);
 	add(coalesced, IVM_P_DISPATCH, 120, IVM_P_ACCEPT, 130, -1);
 	if (c.rung)
