@@ -386,8 +386,7 @@ IVM_TRACEPOINT(kvm_pio)
 	if (!thread || !thread->open)
 		return;
 	thread->open = 0;
-	emit(&h, IVM_EV_PIO, is_out ? (__u32)ctx[1] : IVM_NO_ADDRESS,
-	     read_value((void *)ctx[4], ctx[2]), ctx[2]);
+	emit(&h, IVM_EV_PIO, is_out ? (__u32)ctx[1] : IVM_NO_ADDRESS, 0, ctx[2]);
 }
 
 IVM_TRACEPOINT(kvm_fast_mmio)

@@ -406,14 +406,46 @@ static void select_hook(const struct ivm_kernel *kernel, struct bpf_object *obje
  * ivm_hooks_select() - picks the program to load for each hook
  * @kernel: the running kernel
  * @object: opened, not loaded
- * @use_btf: false to do without programs that need BTF types
+ * @without_btf: hooks whose programs are to do without BTF types
  */
-void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object, bool use_btf)
+void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object,
+		      const bool without_btf[IVM_HOOKS])
 {
 	int id;
 
 	for (id = 0; id < IVM_HOOKS; id++)
-		select_hook(kernel, object, id, use_btf);
+		select_hook(kernel, object, id, !without_btf[id]);
+}
+
+static bool needs_btf(enum ivm_hook_state way)
+{
+	return way == IVM_HOOK_TP_BTF || way == IVM_HOOK_FENTRY;
+}
+
+/**
+ * ivm_hooks_refuse_btf() - the verifier refused a program: do without types
+ * @without_btf: updated
+ * @program: its name
+ *
+ * Return: true if there is another way to its hook, false if that was the last.
+ */
+bool ivm_hooks_refuse_btf(bool without_btf[IVM_HOOKS], const char *program)
+{
+	unsigned int i;
+	int id;
+
+	for (id = 0; id < IVM_HOOKS; id++) {
+		for (i = 0; i < G_N_ELEMENTS(ways); i++) {
+			g_autofree char *name = g_strdup_printf("%s_%s", known[id].name,
+								ways[i].suffix);
+
+			if (strcmp(name, program) || !needs_btf(ways[i].state) || without_btf[id])
+				continue;
+			without_btf[id] = true;
+			return true;
+		}
+	}
+	return false;
 }
 
 static struct bpf_link *attach_program(const struct ivm_kernel *kernel, enum ivm_hook_id id,

@@ -66,7 +66,9 @@ int ivm_kernel_open(struct ivm_kernel *kernel);
 void ivm_kernel_close(struct ivm_kernel *kernel);
 
 void ivm_hooks_init(struct ivm_hook hooks[IVM_HOOKS]);
-void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object, bool use_btf);
+void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object,
+		      const bool without_btf[IVM_HOOKS]);
+bool ivm_hooks_refuse_btf(bool without_btf[IVM_HOOKS], const char *program);
 void ivm_hooks_attach(struct ivm_hook hooks[IVM_HOOKS], const struct ivm_kernel *kernel,
 		      struct bpf_object *object);
 void ivm_hooks_detach(struct ivm_hook hooks[IVM_HOOKS]);

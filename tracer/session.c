@@ -233,9 +233,20 @@ static int scan(struct ivm_session *s, bool everything)
 
 /* ---- opening ---- */
 
+/* The program that libbpf said it could not load */
+static char refused_program[128];
+
 /* libbpf's own messages would come before ours and name our internals */
-static int stay_silent(enum libbpf_print_level level, const char *fmt, va_list args)
+static int take_message(enum libbpf_print_level level, const char *fmt, va_list args)
 {
+	char text[256];
+	va_list copy;
+
+	va_copy(copy, args);
+	vsnprintf(text, sizeof(text), fmt, copy);
+	va_end(copy);
+	if (strstr(text, ": failed to load:"))
+		sscanf(text, "libbpf: prog '%127[^']'", refused_program);
 	if (getenv("IVM_LIBBPF_DEBUG"))
 		return vfprintf(stderr, fmt, args);
 	(void)level;
@@ -271,7 +282,7 @@ static uint64_t buffer_bytes(const struct ivm_session *s)
 	return bytes;
 }
 
-static int load_programs(struct ivm_session *s, bool use_btf)
+static int load_programs(struct ivm_session *s, const bool without_btf[IVM_HOOKS])
 {
 	int err;
 
@@ -286,7 +297,7 @@ static int load_programs(struct ivm_session *s, bool use_btf)
 	s->skel->rodata->kvm_exit_reason_first = s->kernel.kvm_exit_reason_first;
 	s->skel->rodata->kvm_inj_virq_args = s->kernel.inj_virq_args;
 	s->skel->rodata->wakeup_bytes = buffer_bytes(s) / 4;
-	ivm_hooks_select(&s->kernel, s->skel->obj, use_btf);
+	ivm_hooks_select(&s->kernel, s->skel->obj, without_btf);
 	err = ivmtrace_bpf__load(s->skel);
 	if (err) {
 		ivmtrace_bpf__destroy(s->skel);
@@ -297,11 +308,14 @@ static int load_programs(struct ivm_session *s, bool use_btf)
 
 static int load(struct ivm_session *s)
 {
-	int err = load_programs(s, true);
+	bool without_btf[IVM_HOOKS] = {};
+	int err;
 
-	/* One program that this kernel's verifier dislikes fails all: do without types */
-	if (err)
-		err = load_programs(s, false);
+	/* One program that this kernel's verifier dislikes fails all the others */
+	do {
+		refused_program[0] = 0;
+		err = load_programs(s, without_btf);
+	} while (err && ivm_hooks_refuse_btf(without_btf, refused_program));
 	if (err == -ENOMEM)
 		return fail(s, err, "no memory for a ring buffer of %llu MiB; try a smaller -m",
 			    (unsigned long long)buffer_bytes(s) >> 20);
@@ -362,7 +376,7 @@ int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **s
 
 	*session = s;
 	s->opts = *opts;
-	libbpf_set_print(stay_silent);
+	libbpf_set_print(take_message);
 	ivm_hooks_init(s->hooks);
 	return open_parts(s);
 }
