@@ -14,7 +14,7 @@ help_options() {
 # The same out of .It Fl f , Fl \-format
 man_options() {
 	sed -n 's/^\.It Fl //p' "$1" | sed -E -e 's/\\-/-/g' -e 's/ Ns = Ns.*//' -e 's/ Ar .*//' \
-		-e 's/^(.) , Fl -/-\1, --/;t' -e 's/^-/--/' | sort
+		-e 's/^(.) , Fl -/-\1, --/' -e '/^-., /!s/^-/--/' | sort
 }
 
 commands=$("$ivmtrace" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
