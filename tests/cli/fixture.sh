@@ -14,7 +14,6 @@ new_recording() {
 	rm -f "$1"
 	{
 		echo 'PRAGMA application_id = 0x69766d74; PRAGMA user_version = 1;'
-		# shellcheck disable=SC2016 # a fence of Markdown, no command
 		sed -n '/^```sql$/,/^```$/p' docs/recording.md | sed '/^```/d'
 	} | sqlite3 -bail "$1"
 }

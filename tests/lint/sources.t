@@ -38,7 +38,7 @@ for file in "${existing[@]}"; do
 done
 if ! command -v shellcheck > /dev/null; then
 	skip shellcheck "shellcheck is not installed"
-elif out=$(shellcheck -x -P SCRIPTDIR/../.. "${shell[@]}"); then
+elif out=$(shellcheck -S warning -x -P SCRIPTDIR/../.. "${shell[@]}"); then
 	ok "shellcheck: ${#shell[@]} files"
 else
 	not_ok "shellcheck" "$(head -n 60 <<< "$out")"
