@@ -25,7 +25,8 @@ struct hot {
 	uint32_t wake_cpu0;		/* CPU 0 waits for what other CPUs take */
 	uint32_t cookie;		/* of the newest doorbell */
 	uint32_t stamp_mask;		/* stamps - 1 */
-	uint64_t stamp_next;		/* reserved so far; lane->stamp_head follows */
+	uint64_t stamp_next;		/* stamps begun */
+	uint64_t stamp_written;		/* stamps finished; lane->stamp_head follows */
 	struct ivm_stamp *stamp;	/* NULL: stamps off */
 	struct ivm_lane *lane;
 	struct ivm_result *result;
@@ -34,7 +35,25 @@ struct hot {
 
 extern struct hot hot;
 
-/* Publication is in order of reservation, so that a reader never sees a hole */
+/*
+ * A reader must never see a hole, and a CPU must never wait for another one:
+ * its host may have taken the CPU away in the middle of a stamp.  So whoever
+ * finds that nothing is being written publishes all that was.
+ */
+static inline void stamp_publish(void)
+{
+	uint64_t written = __atomic_add_fetch(&hot.stamp_written, 1, __ATOMIC_ACQ_REL);
+	uint64_t head;
+
+	if (written != __atomic_load_n(&hot.stamp_next, __ATOMIC_ACQUIRE))
+		return;
+	head = __atomic_load_n(&hot.lane->stamp_head, __ATOMIC_RELAXED);
+	while (head < written &&
+	       !__atomic_compare_exchange_n(&hot.lane->stamp_head, &head, written, false,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
 static inline void stamp_write(uint32_t kind, uint32_t cookie, uint32_t vector, uint64_t tsc)
 {
 	uint64_t index = __atomic_fetch_add(&hot.stamp_next, 1, __ATOMIC_RELAXED);
@@ -44,15 +63,13 @@ static inline void stamp_write(uint32_t kind, uint32_t cookie, uint32_t vector, 
 	stamp->cookie = cookie;
 	stamp->vector = vector;
 	stamp->kind = kind;
-	while (__atomic_load_n(&hot.lane->stamp_head, __ATOMIC_RELAXED) != index)
-		cpu_relax();
-	__atomic_store_n(&hot.lane->stamp_head, index + 1, __ATOMIC_RELEASE);
+	stamp_publish();
 }
 
 /*
- * Ring one doorbell with interrupts off: a handler between reservation and
- * publication of a stamp would wait for itself.  The stamp is written after the
- * store, so that nothing stands between the clock and the doorbell.
+ * Ring one doorbell, with interrupts off so that cookies reach the device in
+ * order.  The stamp is written after the store, so that nothing stands between
+ * the clock and the doorbell.
  *
  * Return: TSC just before the doorbell.
  */
