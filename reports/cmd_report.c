@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "../tracer/command.h"
 #include "../tracer/error.h"
@@ -65,22 +66,52 @@ static int print(const struct ivm_report *r, FILE *out)
 	return ivm_report_print_text(r, (enum ivm_by)args.by_index, out);
 }
 
-/* The output's name is taken only when all of it is written */
+/* A device, a pipe or /dev/stdout is written to; it must not be renamed over */
+static int write_in_place(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "w");
+	int err = 0;
+
+	if (!out)
+		return ivm_error(-errno, "cannot write %s", path);
+	if (fputs(text, out) == EOF)
+		err = -errno;
+	if (fclose(out) && !err)
+		err = -errno;
+	return err ? ivm_error(err, "cannot write %s", path) : 0;
+}
+
+/* A file's name is taken only when all of it is written */
+static int write_output(const char *path, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	struct stat st;
+	char *real;
+	int err = 0;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return write_in_place(path, text);
+	real = realpath(path, NULL);
+	if (!g_file_set_contents(real ? real : path, text, -1, &error))
+		err = ivm_fail("cannot write %s: %s", path, error->message);
+	free(real);
+	return err;
+}
+
 static int print_to_file(const struct ivm_report *r, const char *path)
 {
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *out = open_memstream(&text, &bytes);
-	g_autoptr(GError) error = NULL;
 	int err;
 
 	if (!out)
 		return ivm_error(-errno, "cannot write %s", path);
 	err = print(r, out);
 	if (fclose(out) && !err)
-		err = -errno;
-	if (!err && !g_file_set_contents(path, text, (gssize)bytes, &error))
-		err = ivm_fail("cannot write %s: %s", path, error->message);
+		err = ivm_error(-errno, "cannot write %s", path);
+	if (!err)
+		err = write_output(path, text);
 	free(text);
 	return err;
 }

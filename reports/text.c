@@ -248,7 +248,7 @@ static void print_lost(struct printer *p)
 	}
 	line(p->out, "lost", text->str);
 	for (i = 0; i < r->problems->len && i < MAX_PROBLEMS; i++)
-		line(p->out, i ? "" : "NOT CLOSED", g_ptr_array_index(r->problems, i));
+		line(p->out, i ? "" : "UNCLOSED", g_ptr_array_index(r->problems, i));
 	if (i < r->problems->len)
 		fprintf(p->out, "%*sand %u more\n", LABEL_WIDTH, "", r->problems->len - i);
 }

@@ -99,6 +99,21 @@ is "--by mode: one block a mode" "$(grep -c '  total ' <<< "$out")" 3
 run report --by vector "$tmp/lab.ivm"
 is "--by vector: one block a vector" "$(grep -c ', vector ' <<< "$out")" 4
 
+# What is no regular file must never be renamed over
+mkfifo "$tmp/pipe"
+timeout 10 cat "$tmp/pipe" > "$tmp/from-pipe" &
+reader=$!
+run report -o "$tmp/pipe" "$tmp/native.ivm"
+wait $reader
+is "-o to a pipe writes into it" "$(< "$tmp/from-pipe")" "$(< "$tmp/report.txt")"
+is "-o leaves a pipe a pipe" "$(stat -c %F "$tmp/pipe")" fifo
+ln -s report.txt "$tmp/link"
+run report -o "$tmp/link" --by mode "$tmp/native.ivm"
+is "-o leaves a symbolic link alone" "$(readlink "$tmp/link")" report.txt
+is "-o writes to where it points" "$(< "$tmp/report.txt")" \
+	"$("$ivmtrace" report --by mode "$tmp/native.ivm")"
+fails "-o to a directory" 1 'cannot write .*: Is a directory' report -o "$tmp" "$tmp/native.ivm"
+
 fails "-o to a directory that is not there" 1 'cannot write /no/such' \
 	report -o /no/such/file "$tmp/native.ivm"
 fails "unknown format" 1 "'xml' is none of text, json" report --format xml "$tmp/native.ivm"
