@@ -179,9 +179,9 @@ static void ivm_irq_refused(IvmVector *vec, const char *what, int ret)
     vec->refused = true;
     trace_ivm_irq_refused(ivm_label(s), vec - s->vector, what, ret);
     if (s->refusals++ == 0) {
-        warn_report("ivm-mailbox %s: KVM refused %s for vector %td (%s); "
-                    "QEMU delivers such vectors itself", ivm_label(s), what,
-                    vec - s->vector, strerror(-ret));
+        warn_report("ivm-mailbox %s: vector %td has no irqfd: %s (%s); QEMU "
+                    "delivers such vectors", ivm_label(s), vec - s->vector,
+                    what, strerror(-ret));
     }
 }
 
@@ -195,7 +195,7 @@ static bool ivm_irq_route(IvmMailbox *s, unsigned v)
     int ret;
 
     if (!ivm_irq_routable(msg)) {
-        ivm_irq_refused(vec, "an MSI that is none", -EINVAL);
+        ivm_irq_refused(vec, "its MSI address is not an interrupt controller's", -EINVAL);
         return false;
     }
     if (vec->virq < 0) {
@@ -205,7 +205,7 @@ static bool ivm_irq_route(IvmMailbox *s, unsigned v)
         ret = kvm_irqchip_update_msi_route(kvm_state, vec->virq, msg, pdev);
     }
     if (ret < 0) {
-        ivm_irq_refused(vec, "a route", ret);
+        ivm_irq_refused(vec, "KVM refused the route", ret);
         return false;
     }
     return true;
@@ -225,7 +225,7 @@ static void ivm_irq_attach(IvmMailbox *s, unsigned v)
     ret = kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, &vec->event, NULL,
                                              vec->virq);
     if (ret < 0) {
-        ivm_irq_refused(vec, "an irqfd", ret);
+        ivm_irq_refused(vec, "KVM refused it", ret);
         ivm_irq_watch(vec, true);
         return;
     }
