@@ -6,6 +6,7 @@
 #   device/build-qemu.sh               build what is missing, print the result's directory
 #   device/build-qemu.sh --print-path  print that directory, build nothing (exit 1 if it is not there)
 #   device/build-qemu.sh --link DIR    build, then make DIR a symlink to the result
+#   device/build-qemu.sh --print-base  build, print the directory of the source and build trees
 #
 # The result holds qemu-system-x86_64, its firmware in share/ (found without
 # -L) and the qtest programs.  It lives in the cache, keyed by QEMU version,
@@ -253,7 +254,7 @@ build() {
 }
 
 main() {
-	local link=
+	local link='' print_base=
 	case ${1:-} in
 	--print-path)
 		find_source only-look || exit 1
@@ -262,6 +263,7 @@ main() {
 		echo "$out"
 		return ;;
 	--link) link=${2:?--link needs a directory} ;;
+	--print-base) print_base=1 ;;
 	'') ;;
 	*) die "unknown option '$1'" ;;
 	esac
@@ -269,6 +271,7 @@ main() {
 	exec 9>"$cache/lock"
 	flock -n 9 || { say "QEMU: waiting for another build to finish"; flock 9; }
 	build
+	[ -z "$print_base" ] || { echo "$base"; return; }
 	[ -z "$link" ] || link_result "$out" "$link"
 	[ -n "$link" ] || echo "$out"
 }

@@ -195,7 +195,7 @@ static bool ivm_irq_route(IvmMailbox *s, unsigned v)
     int ret;
 
     if (!ivm_irq_routable(msg)) {
-        ivm_irq_refused(vec, "its MSI address is not an interrupt controller's", -EINVAL);
+        ivm_irq_refused(vec, "no interrupt at its MSI address", -EINVAL);
         return false;
     }
     if (vec->virq < 0) {
@@ -220,7 +220,7 @@ static void ivm_irq_attach(IvmMailbox *s, unsigned v)
     ivm_irq_watch(vec, false);
     count = ivm_irq_drain(vec);
     if (count) {
-        vec->pending = true;
+        ivm_irq_rung(s, v, count);
     }
     ret = kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, &vec->event, NULL,
                                              vec->virq);

@@ -1494,8 +1494,8 @@ static void test_held_at_switch(void)
              IVM_CAP_IRQFD, 4);
     ivm_peer_take_fds(h->peer);
     ivm_peer_take_fds(h->peer);
-    send_linkpage(h->peer);
     ivm_peer_take_fds(h->peer);
+    send_linkpage(h->peer);
     g_assert_cmpuint(h->peer->events, ==, 4);
     ivm_peer_expect(h->peer, msg, IVM_MSG_READY);
     ivm_peer_simple(h->peer, IVM_MSG_READY, 0);
@@ -1525,8 +1525,8 @@ static void test_old_eventfds(void)
              IVM_CAP_IRQFD, 4);
     ivm_peer_take_fds(h->peer);
     ivm_peer_take_fds(h->peer);
-    send_linkpage(h->peer);
     ivm_peer_take_fds(h->peer);
+    send_linkpage(h->peer);
     ivm_peer_expect(h->peer, msg, IVM_MSG_READY);
     ivm_peer_simple(h->peer, IVM_MSG_READY, 0);
     ivm_wait_up(&h->dev);

@@ -469,6 +469,50 @@ static void test_fuzz_irqfd(void)
     fuzz("-accel kvm", "mode=irqfd", 60);
 }
 
+/*
+ * Both ends in one QEMU, one mapped over the other and away again: for a
+ * moment KVM is asked to have two ioeventfds at one address.
+ */
+static void test_overlap(void)
+{
+    g_autofree char *path = ivm_test_socket();
+    QTestState *qts;
+    IvmDev dev[2], moved;
+    unsigned i, j;
+
+    if (!ivm_test_have_kvm()) {
+        g_test_skip("no /dev/kvm");
+        return;
+    }
+    qts = ivm_test_start(
+        "-accel kvm", "-chardev socket,id=l0,path=%s,server=on,wait=off "
+        "-chardev socket,id=l1,path=%s "
+        "-device ivm-mailbox,id=m0,addr=5,chardev=l0,vectors=8,mode=direct "
+        "-device ivm-mailbox,id=m1,addr=6,chardev=l1,vectors=8,mode=direct",
+        path, path);
+    dev[0] = ivm_dev(qts, "m0", 5);
+    dev[1] = ivm_dev(qts, "m1", 6);
+    ivm_wait_up(&dev[0]);
+    ivm_wait_up(&dev[1]);
+    for (i = 0; i < 2; i++) {
+        for (j = 0; j < 3; j++) {
+            moved = dev[i];
+            moved.bar0 = dev[!i].bar0 + (j == 2 ? 0x1000 : 0);
+            ivm_dev_place(&moved);
+            g_assert_cmphex(ivm_read(&dev[!i], IVM_REG_ID), ==, IVM_ID);
+            ivm_dev_place(&dev[i]);
+        }
+    }
+    for (i = 0; i < 2; i++) {
+        g_assert_cmphex(ivm_read(&dev[i], IVM_REG_ID), ==, IVM_ID);
+        ivm_msix_setup(&dev[!i], 8);
+        ivm_ring(&dev[i], 7, 0);
+        ivm_wait_raised(&dev[!i], 7);
+    }
+    ivm_test_quit(qts);
+    unlink(path);
+}
+
 int main(int argc, char **argv)
 {
     unsigned i;
@@ -491,6 +535,7 @@ int main(int argc, char **argv)
         qtest_add_data_func(name, &bad_options[i], test_bad_option);
     }
     qtest_add_func("/ivm/properties/rlimit", test_rlimit);
+    qtest_add_func("/ivm/overlap", test_overlap);
     qtest_add_func("/ivm/fuzz/qemu", test_fuzz_qemu);
     qtest_add_func("/ivm/fuzz/irqfd", test_fuzz_irqfd);
     qtest_add_func("/ivm/fuzz/direct", test_fuzz_direct);
