@@ -639,7 +639,7 @@ int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_res
 {
 	static const uint32_t roles[IVM_RIG_ENDS] = { IVM_ROLE_PONG, IVM_ROLE_PING };
 	const uint32_t *ticks = NULL;
-	void *map;
+	void *map = NULL;
 	int err;
 
 	*result = (struct ivm_rig_result){ 0 };
