@@ -212,11 +212,14 @@ static int scan(struct ivm_discover *d)
 	return err ? ivm_error(err, "cannot look for VMs in /proc") : 0;
 }
 
-static void warn_refused(const struct ivm_discover_stats *stats)
+static void warn_unused(const struct ivm_discover_stats *stats)
 {
 	if (stats->refused)
 		ivm_warn("a link page of process %d is not used: %s", stats->refused_pid,
 			 stats->refused_why);
+	if (stats->unreadable)
+		ivm_warn("other users' processes cannot be looked into; run as root to see "
+			 "their VMs");
 }
 
 static int list(enum format format)
@@ -232,7 +235,7 @@ static int list(enum format format)
 	d = ivm_discover_new(topology, vcpus, &filter);
 	err = scan(d);
 	if (!err) {
-		warn_refused(ivm_discover_stats(d));
+		warn_unused(ivm_discover_stats(d));
 		if (format == FORMAT_JSON)
 			print_json(topology);
 		else

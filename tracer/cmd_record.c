@@ -22,6 +22,8 @@
 #define POLL_MS		20
 #define SEC_NS		1000000000ull
 #define MAX_SECONDS	(365ull * 24 * 3600)
+#define MIN_BUFFER_BYTES (1ull << 16)
+#define MAX_BUFFER_BYTES (1ull << 30)
 #define SHELL_NOT_FOUND	127
 
 struct record {
@@ -34,6 +36,14 @@ struct record {
 	int child_status;
 	struct ivm_session *session;
 	struct ivm_recording *recording;
+	/* Texts of options, as given */
+	char *pid_text;
+	char *link_text;
+	char *vm_text;
+	char *duration_text;
+	char *output_text;
+	char *buffer_text;
+	gboolean strict_given;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -117,12 +127,25 @@ static int session_error(struct record *r, int err)
 	return err;
 }
 
+/* With an end in sight it makes sense to wait for VMs that start meanwhile */
+static int check_ends(struct record *r)
+{
+	bool filtered = r->opts.pid || r->opts.link || r->opts.vm;
+	const char *which = filtered ? "no VM with a link that fits -p, --link and --vm"
+				     : "no VM with a link";
+
+	if (ivm_session_ends(r->session))
+		return 0;
+	if (!r->duration_ns && !r->command)
+		return ivm_fail("%s is running; with -d or a COMMAND record waits for one", which);
+	ivm_info("%s is running yet; waiting for one", which);
+	return 0;
+}
+
 static void announce(struct record *r)
 {
 	unsigned int links = ivm_session_links(r->session);
 
-	if (!ivm_session_ends(r->session))
-		ivm_info("no VM with a link is running yet; waiting for one");
 	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
 }
 
@@ -222,7 +245,8 @@ static int record(struct record *r)
 	err = ivm_session_open(&r->opts, &r->session);
 	if (err)
 		return session_error(r, err);
-	if (r->command)
+	err = check_ends(r);
+	if (!err && r->command)
 		err = prepare_command(r, go);
 	if (err)
 		return err;
@@ -255,25 +279,46 @@ static int check_pid(pid_t pid)
 	return 0;
 }
 
+/* From the options' texts to their values */
+static int parse_values(struct record *r)
+{
+	uint64_t pid = 0;
+	int err = 0;
+
+	if (r->pid_text)
+		err = ivm_parse_u64("--pid", r->pid_text, 1, INT32_MAX, &pid);
+	if (!err && r->duration_text)
+		err = ivm_parse_duration("--duration", r->duration_text, 1, MAX_SECONDS * SEC_NS,
+					 &r->duration_ns);
+	if (!err && r->buffer_text)
+		err = ivm_parse_size("--buffer", r->buffer_text, MIN_BUFFER_BYTES,
+				     MAX_BUFFER_BYTES, &r->opts.buffer_bytes);
+	r->opts.pid = pid;
+	r->opts.link = r->link_text;
+	r->opts.vm = r->vm_text;
+	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
+	r->strict = r->strict_given;
+	return !err && pid ? check_pid(pid) : err;
+}
+
 static int parse(int argc, char **argv, struct record *r, struct ivm_operands *operands)
 {
-	static char *pid_text, *link_text, *vm_text, *seconds_text, *output, *buffer_text;
-	static gboolean strict;
 	const GOptionEntry entries[] = {
-		{ "pid", 'p', 0, G_OPTION_ARG_FILENAME, &pid_text,
+		{ "pid", 'p', 0, G_OPTION_ARG_FILENAME, &r->pid_text,
 		  "Only links with an end in this QEMU process", "PID" },
-		{ "link", 0, 0, G_OPTION_ARG_FILENAME, &link_text,
-		  "Only the link of this name", "LINK" },
-		{ "vm", 0, 0, G_OPTION_ARG_FILENAME, &vm_text,
+		{ "link", 0, 0, G_OPTION_ARG_FILENAME, &r->link_text,
+		  "Only the link of this name; * and ? are wildcards", "LINK" },
+		{ "vm", 0, 0, G_OPTION_ARG_FILENAME, &r->vm_text,
 		  "Only links with an end in this VM, by name or number of 'ivmtrace list'", "VM" },
-		{ "duration", 'd', 0, G_OPTION_ARG_FILENAME, &seconds_text,
+		{ "duration", 'd', 0, G_OPTION_ARG_FILENAME, &r->duration_text,
 		  "Stop after so long: seconds, or 500ms, 2m", "SECS" },
-		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &r->output_text,
 		  "Write to this file (default: ivmtrace.ivm)", "FILE" },
-		{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &buffer_text,
-		  "Size of the ring buffer (default: 64M)", "BYTES" },
-		{ "strict", 0, 0, G_OPTION_ARG_NONE, &strict,
-		  "Exit with 2 if anything was lost, unmatched or unfinished", NULL },
+		{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &r->buffer_text,
+		  "Size of the ring buffer (default: 64M)", "SIZE" },
+		{ "strict", 0, 0, G_OPTION_ARG_NONE, &r->strict_given,
+		  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode",
+		  NULL },
 		{ 0 }
 	};
 	const struct ivm_options options = {
@@ -285,25 +330,20 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		.entries = entries,
 		.takes_command = true,
 	};
-	uint64_t pid = 0;
-	int err;
+	int err = ivm_options_parse(&options, argc, argv, operands);
 
-	err = ivm_options_parse(&options, argc, argv, operands);
-	if (!err && pid_text)
-		err = ivm_parse_u64("--pid", pid_text, 1, INT32_MAX, &pid);
-	if (!err && seconds_text)
-		err = ivm_parse_duration("--duration", seconds_text, 1, MAX_SECONDS * SEC_NS,
-					 &r->duration_ns);
-	if (!err && buffer_text)
-		err = ivm_parse_size("--buffer", buffer_text, 1 << 16, 1ull << 30,
-				     &r->opts.buffer_bytes);
-	r->opts.pid = pid;
-	r->opts.link = link_text;
-	r->opts.vm = vm_text;
-	r->output = output ? output : "ivmtrace.ivm";
-	r->strict = strict;
 	r->command = operands->command;
-	return !err && pid ? check_pid(pid) : err;
+	return err ? err : parse_values(r);
+}
+
+static void free_texts(struct record *r)
+{
+	g_free(r->pid_text);
+	g_free(r->link_text);
+	g_free(r->vm_text);
+	g_free(r->duration_text);
+	g_free(r->output_text);
+	g_free(r->buffer_text);
 }
 
 static int run_record(int argc, char **argv)
@@ -321,6 +361,7 @@ static int run_record(int argc, char **argv)
 	ivm_recording_close(r.recording);
 	ivm_session_close(r.session);
 	ivm_operands_clear(&operands);
+	free_texts(&r);
 	return ret;
 }
 

@@ -254,15 +254,17 @@ static void mark_pages(struct process *process, uint64_t now_ns)
 	}
 }
 
-static void check_descriptors(struct process *process, uint64_t now_ns)
+static void check_descriptors(struct ivm_discover *d, struct process *process, uint64_t now_ns)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/fd", process->pid);
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
 	process->checked_ns = now_ns;
-	if (!dir)
+	if (!dir) {
+		d->stats.unreadable += errno == EACCES;
 		return;
+	}
 	process->vcpu_fds = 0;
 	while ((entry = readdir(dir)))
 		if (isdigit((unsigned char)entry->d_name[0]))
@@ -314,7 +316,7 @@ static bool fits_filter(const struct ivm_discover *d, const struct process *proc
 
 	return (!f->pid || f->pid == process->pid) &&
 	       (!f->parent || f->parent == read_parent(process->pid)) &&
-	       (!f->link || !strcmp(f->link, page->snapshot.name)) &&
+	       (!f->link || g_pattern_match_simple(f->link, page->snapshot.name)) &&
 	       (!f->vm || is_vm_named(process, f->vm));
 }
 
@@ -447,7 +449,7 @@ static void visit(struct ivm_discover *d, pid_t pid, uint64_t now_ns, bool every
 		g_hash_table_insert(d->processes, GINT_TO_POINTER(pid), process);
 	}
 	process->seen = true;
-	check_descriptors(process, now_ns);
+	check_descriptors(d, process, now_ns);
 }
 
 static int visit_all(struct ivm_discover *d, uint64_t now_ns, bool everything)

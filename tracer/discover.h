@@ -21,12 +21,13 @@ struct ivm_vcpus;
 struct ivm_discover_filter {
 	pid_t pid;
 	pid_t parent;		/* of the QEMU */
-	const char *link;	/* name */
+	const char *link;	/* name, with * and ? as wildcards */
 	const char *vm;		/* name or number */
 	bool all_vms;		/* also VMs without a link */
 };
 
 struct ivm_discover_stats {
+	uint64_t unreadable;	/* times a process's descriptors were not ours to see */
 	uint64_t torn;		/* snapshots given up: the owner kept writing */
 	uint64_t refused;	/* link pages that failed validation */
 	const char *refused_why;	/* of the last one */

@@ -4,8 +4,9 @@
  *
  * One vCPU in real mode writes to an ioeventfd that is its own irqfd, waits for
  * the interrupt, makes one MMIO and one port access that go up to user space,
- * and is done: the same way through KVM as a doorbell in direct mode.  It runs
- * in a child process, so that nothing it does can hang or kill the tracer.
+ * and is done: the same way through KVM as a doorbell in direct mode.  Then the child
+ * process that runs it makes QEMU's system calls.  It is a child, so that
+ * nothing it does can hang or kill the tracer.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +146,21 @@ static int run_to_end(struct probe *p)
 	}
 }
 
+/* The system calls by which QEMU passes a ring on */
+static int pass_on(void)
+{
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	uint64_t one = 1;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || write(fd, &one, sizeof(one)) < 0)
+		return -1;
+	return sendmsg(pair[0], &msg, 0) != 1 || recvmsg(pair[1], &msg, 0) != 1;
+}
+
 static int run_child(void)
 {
 	struct probe p = {};
@@ -153,7 +170,7 @@ static int run_child(void)
 	if (create_vm(&p))
 		return 1;
 	load_code(&p);
-	return set_registers(&p) || connect_doorbell(&p) || run_to_end(&p);
+	return set_registers(&p) || connect_doorbell(&p) || run_to_end(&p) || pass_on();
 }
 
 /**

@@ -35,7 +35,7 @@ struct ivm_session_opts {
 	uint64_t buffer_bytes;		/* of the ring buffer, 0 = default; rounded up */
 	pid_t pid;			/* only links with an end in this QEMU, 0 = all */
 	pid_t parent;			/* only QEMUs that this process started, 0 = all */
-	const char *link;		/* only this link, NULL = all */
+	const char *link;		/* only links of this name; * and ? are wildcards */
 	const char *vm;			/* only links with an end in this VM: name or number */
 };
 
