@@ -108,9 +108,11 @@ find_source() {
 	version=$(cat "$src/VERSION")
 }
 
+# A tree of the user's own may change at any time: there the binary counts too
 result_dir() {
 	local key
 	key=$( (echo "$version"; printf '%s\n' "$base" "${configure_flags[@]}" "${firmware[@]}"
+		[ -z "${QEMU_SRC:-}" ] || cat "$base/build/qemu-system-$target" 2>/dev/null
 		cd "$here" && cat build-qemu.sh "${device_files[@]}" "${qtest_files[@]}") | hash_of)
 	echo "$cache/$version-$key"
 }
@@ -245,11 +247,12 @@ link_result() {
 build() {
 	find_source
 	out=$(result_dir)
-	[ -d "$out" ] && return
+	[ -z "${QEMU_SRC:-}" ] && [ -d "$out" ] && return
 	lay_device
 	configure_base
 	compile
-	publish "$out"
+	out=$(result_dir)
+	[ -d "$out" ] || publish "$out"
 	prune_results
 }
 

@@ -1154,6 +1154,17 @@ static void test_vanish(void)
     hostile_stop(h);
 }
 
+/* A peer that connects and says nothing must not keep others out for good */
+static void test_silent(void)
+{
+    Hostile *h = hostile_start(NULL, "vectors=4");
+
+    ivm_msix_setup(&h->dev, 4);
+    hostile_connect(h);
+    hostile_expect(h, IVM_REASON_HANDSHAKE);
+    hostile_stop(h);
+}
+
 static void test_rings(void)
 {
     static const struct {
@@ -1583,6 +1594,7 @@ int main(int argc, char **argv)
     qtest_add_func("/ivm/peer/hello-longer", test_hello_longer);
     qtest_add_func("/ivm/peer/crumbs", test_crumbs);
     qtest_add_func("/ivm/peer/vanish", test_vanish);
+    qtest_add_func("/ivm/peer/silent", test_silent);
     qtest_add_func("/ivm/peer/rings", test_rings);
     qtest_add_func("/ivm/peer/fds-linkpage", test_fds_linkpage);
     qtest_add_func("/ivm/peer/fds-count", test_fds_count);
