@@ -29,7 +29,7 @@ struct ivm_lane {
 	uint32_t stamp_off;	/* 0x24 struct ivm_stamp[stamps], 0 none */
 	uint32_t stamps;	/* 0x28 power of two */
 	uint32_t reserved;	/* 0x2c */
-	uint64_t stamp_head;	/* 0x30 stored with release after each stamp */
+	uint64_t stamp_head;	/* 0x30 stamps complete, stored with release after them */
 	uint32_t result_off;	/* 0x38 struct ivm_result of a benchmark, 0 none */
 	uint32_t result_bytes;	/* 0x3c */
 };

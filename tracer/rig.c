@@ -252,9 +252,9 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 		add(argv, "%s", fixed[i]);
 	add(argv, "%s", opts->paths.guest);
 	add(argv, "-append");
-	add(argv, " -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u gate hold",
-	    vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern, opts->count,
-	    opts->warmup, opts->vectors, opts->timeout_s);
+	add(argv, " -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u"
+	    " gate hold", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
+	    opts->count, opts->warmup, opts->vectors, opts->timeout_s);
 	add_device(argv, rig, end);
 	g_ptr_array_add(argv, NULL);
 	return (char **)g_ptr_array_free(argv, FALSE);

@@ -66,7 +66,7 @@ static inline void irq_enable(void)
 	asm volatile("sti" : : : "memory");
 }
 
-/* Sleep until an interrupt: sti holds them off for one more instruction, so none is slept through */
+/* Sleep until an interrupt; sti lets none in before the hlt, so none is slept through */
 static inline void irq_enable_and_halt(void)
 {
 	asm volatile("sti; hlt" : : : "memory");

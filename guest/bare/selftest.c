@@ -227,6 +227,11 @@ static bool status_is_set(void *opaque)
 	return mailbox_read(dev, IVM_REG_STATUS(vector / 32)) >> vector % 32 & 1;
 }
 
+static void check_held(const char *what, uint32_t vector, uint32_t timeout_s)
+{
+	check(wait_until(status_is_set, &vector, timeout_s), what, vector, 0, 1);
+}
+
 static void check_mask(uint32_t vector, uint32_t timeout_s)
 {
 	uint32_t mask = IVM_REG_MASK(vector / 32), status = IVM_REG_STATUS(vector / 32);
@@ -236,7 +241,7 @@ static void check_mask(uint32_t vector, uint32_t timeout_s)
 	mailbox_write(dev, status, bit);
 	mailbox_write(dev, mask, bit);
 	ring_once(vector);
-	check(wait_until(status_is_set, &vector, timeout_s), "STATUS of a held vector", vector, 0, 1);
+	check_held("STATUS of a held vector", vector, timeout_s);
 	expect_none("no interrupt while MASK holds", vector, before);
 	mailbox_write(dev, mask, 0);
 	expect_interrupt("unmasking raises once", vector, before + 1, timeout_s);
@@ -245,7 +250,7 @@ static void check_mask(uint32_t vector, uint32_t timeout_s)
 
 	mailbox_write(dev, mask, bit);
 	ring_once(vector);
-	check(wait_until(status_is_set, &vector, timeout_s), "STATUS, held again", vector, 0, 1);
+	check_held("STATUS, held again", vector, timeout_s);
 	mailbox_write(dev, status, bit);
 	mailbox_write(dev, mask, 0);
 	expect_none("W1C of a held vector cancels it", vector, before + 1);
