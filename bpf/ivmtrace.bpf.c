@@ -205,9 +205,12 @@ static __always_inline struct ivm_thread *vcpu_thread(struct hook *h)
 	struct ivm_thread *thread = find_thread(h->tid);
 	struct ivm_thread fresh = { .kind = IVM_THREAD_VCPU, .tgid = h->tgid, .fd = -1 };
 
-	if (thread || !is_followed(h->tgid))
+	/* A thread number may have been another process's before */
+	if (thread && thread->tgid == h->tgid)
 		return thread;
-	if (bpf_map_update_elem(&threads, &h->tid, &fresh, BPF_NOEXIST)) {
+	if (!is_followed(h->tgid))
+		return NULL;
+	if (bpf_map_update_elem(&threads, &h->tid, &fresh, BPF_ANY)) {
 		count_lost(IVM_LOST_MAP);
 		return NULL;
 	}

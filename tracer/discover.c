@@ -28,6 +28,7 @@
 #define OTHER_CHECK_NS	(3 * SEC_NS)
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
 #define SETTLE_NS	(50 * MSEC_NS)	/* a peer holds our page for so long at most */
+#define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
 #define LINGER_NS	(200 * MSEC_NS)	/* events of the gone are worked off by then */
 
 #define LINK_FD_NAME	"/memfd:" IVM_LINKPAGE_NAME " (deleted)"
@@ -40,6 +41,8 @@ struct page {
 	int fd;				/* ours: the page outlives its owner */
 	uint64_t first_ns;
 	uint64_t gone_ns;		/* 0 while there */
+	uint64_t torn_ns;		/* no consistent snapshot since, 0 */
+	bool torn_counted;
 	bool seen;			/* in the scan under way */
 	bool valid;			/* @snapshot may be used */
 	struct ivm_linkpage snapshot;
@@ -275,16 +278,33 @@ static void check_descriptors(struct ivm_discover *d, struct process *process, u
 
 /* ---- link pages ---- */
 
-static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page)
+/*
+ * An owner that lost its CPU while writing is asked again at the next scan.
+ * Only one that stays away takes something from us.
+ */
+static void note_torn(struct ivm_discover *d, struct page *page, uint64_t now_ns)
+{
+	if (!page->torn_ns) {
+		page->torn_ns = now_ns;
+		page->torn_counted = false;
+	} else if (!page->torn_counted && now_ns - page->torn_ns >= TORN_NS) {
+		page->torn_counted = true;
+		d->stats.torn++;
+	}
+}
+
+static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page,
+			 uint64_t now_ns)
 {
 	struct ivm_linkpage snapshot;
 	const char *why = "it is too short";
 	int err = ivm_linkpage_read(page->fd, &snapshot);
 
 	if (err == -EAGAIN) {
-		d->stats.torn++;
+		note_torn(d, page, now_ns);
 		return;
 	}
+	page->torn_ns = 0;
 	if (!err)
 		err = ivm_linkpage_check(&snapshot, &why);
 	if (!err) {
@@ -475,7 +495,7 @@ static void refresh_process(struct ivm_discover *d, struct process *process, uin
 	for (i = 0; i < process->pages->len; i++) {
 		struct page *page = g_ptr_array_index(process->pages, i);
 
-		refresh_page(d, process, page);
+		refresh_page(d, process, page, now_ns);
 		claim_page(d, process, page, now_ns);
 	}
 	drop_gone_pages(d, process, now_ns);

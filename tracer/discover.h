@@ -28,7 +28,7 @@ struct ivm_discover_filter {
 
 struct ivm_discover_stats {
 	uint64_t unreadable;	/* times a process's descriptors were not ours to see */
-	uint64_t torn;		/* snapshots given up: the owner kept writing */
+	uint64_t torn;		/* pages without a snapshot for a second: never consistent */
 	uint64_t refused;	/* link pages that failed validation */
 	const char *refused_why;	/* of the last one */
 	pid_t refused_pid;

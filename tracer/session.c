@@ -96,52 +96,56 @@ static int take_event(void *arg, void *data, size_t bytes)
 
 /* ---- what the programs are to follow ---- */
 
-/* A row of one of the maps, as its key's bytes */
+/*
+ * A row of one of the maps.  All up to @version is its identity: a new version
+ * replaces a row that the programs keep state in.
+ */
 struct entry {
 	int map_fd;
 	uint32_t key_bytes;
 	unsigned char key[16];
+	uint32_t version;
+	uint32_t value_bytes;
+	unsigned char value[32];
+	const char *map_name;
 };
+
+#define ENTRY_IDENTITY_BYTES offsetof(struct entry, value_bytes)
 
 static guint entry_hash(gconstpointer p)
 {
 	const unsigned char *bytes = p;
-	guint hash = 2166136261u;
+	guint hash = 2166136261u;	/* FNV-1a */
 	size_t i;
 
-	for (i = 0; i < sizeof(struct entry); i++)
+	for (i = 0; i < ENTRY_IDENTITY_BYTES; i++)
 		hash = (hash ^ bytes[i]) * 16777619u;
 	return hash;
 }
 
 static gboolean entry_equal(gconstpointer a, gconstpointer b)
 {
-	return !memcmp(a, b, sizeof(struct entry));
+	return !memcmp(a, b, ENTRY_IDENTITY_BYTES);
 }
 
 struct sync {
 	struct ivm_session *s;
 	GHashTable *wanted;
-	int err;
 };
 
-static void want(struct sync *sync, const struct bpf_map *map, const void *key, uint32_t key_bytes,
-		 const void *value)
+static void want(struct sync *sync, const struct bpf_map *map, const void *key,
+		 const void *value, uint32_t version)
 {
-	struct entry entry = { .map_fd = bpf_map__fd(map), .key_bytes = key_bytes };
-	struct entry *copy;
+	struct entry *entry = g_new0(struct entry, 1);
 
-	memcpy(entry.key, key, key_bytes);
-	if (g_hash_table_contains(sync->wanted, &entry))
-		return;
-	copy = g_memdup2(&entry, sizeof(entry));
-	g_hash_table_add(sync->wanted, copy);
-	if (g_hash_table_contains(sync->s->pushed, &entry))
-		return;
-	/* EEXIST: a program has found this thread before us, and keeps its state there */
-	if (bpf_map_update_elem(entry.map_fd, key, value, BPF_NOEXIST) && errno != EEXIST)
-		sync->err = fail(sync->s, -errno, "too many VMs or links to follow: map %s is full",
-				 bpf_map__name(map));
+	entry->map_fd = bpf_map__fd(map);
+	entry->map_name = bpf_map__name(map);
+	entry->key_bytes = bpf_map__key_size(map);
+	entry->value_bytes = bpf_map__value_size(map);
+	entry->version = version;
+	memcpy(entry->key, key, entry->key_bytes);
+	memcpy(entry->value, value, entry->value_bytes);
+	g_hash_table_add(sync->wanted, entry);
 }
 
 static void want_thread(struct sync *sync, pid_t tgid, pid_t tid, uint32_t kind)
@@ -149,14 +153,14 @@ static void want_thread(struct sync *sync, pid_t tgid, pid_t tid, uint32_t kind)
 	struct ivm_thread thread = { .kind = kind, .tgid = tgid, .fd = -1 };
 	__u32 key = tid;
 
-	want(sync, sync->s->skel->maps.threads, &key, sizeof(key), &thread);
+	want(sync, sync->s->skel->maps.threads, &key, &thread, tgid);
 }
 
 static void want_vm(struct sync *sync, pid_t tgid)
 {
 	__u32 key = tgid, one = 1;
 
-	want(sync, sync->s->skel->maps.vms, &key, sizeof(key), &one);
+	want(sync, sync->s->skel->maps.vms, &key, &one, 0);
 	want_thread(sync, tgid, tgid, IVM_THREAD_LOOP);
 }
 
@@ -174,11 +178,30 @@ static void want_end(struct sync *sync, const struct ivm_end *end)
 	__u32 one = 1;
 
 	want_vm(sync, end->vm->tgid);
+	/* With each link-up the stream starts anew, perhaps on the same descriptor */
 	if (end->page.socket_fd >= 0)
-		want(sync, sync->s->skel->maps.sockets, &socket_key, sizeof(socket_key), &socket);
+		want(sync, sync->s->skel->maps.sockets, &socket_key, &socket,
+		     end->page.generation);
 	if (end->page.bar0_address != IVM_LINKPAGE_NO_ADDR)
-		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, sizeof(doorbell_key),
-		     &one);
+		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, &one, 0);
+}
+
+static void want_all(struct sync *sync, const struct ivm_topology *t)
+{
+	guint i;
+
+	for (i = 0; i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		if (!end->dead)
+			want_end(sync, end);
+	}
+	for (i = 0; i < t->vcpus->len; i++) {
+		const struct ivm_vcpu *vcpu = g_ptr_array_index(t->vcpus, i);
+
+		if (!vcpu->vm->dead)
+			want_thread(sync, vcpu->vm->tgid, vcpu->tid, IVM_THREAD_VCPU);
+	}
 }
 
 static gboolean remove_unwanted(gpointer key, gpointer value, gpointer wanted)
@@ -192,29 +215,34 @@ static gboolean remove_unwanted(gpointer key, gpointer value, gpointer wanted)
 	return TRUE;
 }
 
+static int push(struct ivm_session *s, const struct entry *entry)
+{
+	/* EEXIST: a program has found this thread before us, and keeps its state there */
+	if (!bpf_map_update_elem(entry->map_fd, entry->key, entry->value, BPF_NOEXIST) ||
+	    errno == EEXIST)
+		return 0;
+	return fail(s, -errno, "too many VMs or links to follow: map %s is full",
+		    entry->map_name);
+}
+
 /* Brings the maps in line with the topology */
 static int sync_maps(struct ivm_session *s)
 {
 	struct sync sync = { .s = s };
-	guint i;
+	GHashTableIter it;
+	gpointer key;
+	int err = 0;
 
 	sync.wanted = g_hash_table_new_full(entry_hash, entry_equal, g_free, NULL);
-	for (i = 0; i < s->topology->ends->len; i++) {
-		const struct ivm_end *end = g_ptr_array_index(s->topology->ends, i);
-
-		if (!end->dead)
-			want_end(&sync, end);
-	}
-	for (i = 0; i < s->topology->vcpus->len; i++) {
-		const struct ivm_vcpu *vcpu = g_ptr_array_index(s->topology->vcpus, i);
-
-		if (!vcpu->vm->dead)
-			want_thread(&sync, vcpu->vm->tgid, vcpu->tid, IVM_THREAD_VCPU);
-	}
+	want_all(&sync, s->topology);
 	g_hash_table_foreach_remove(s->pushed, remove_unwanted, sync.wanted);
+	g_hash_table_iter_init(&it, sync.wanted);
+	while (!err && g_hash_table_iter_next(&it, &key, NULL))
+		if (!g_hash_table_contains(s->pushed, key))
+			err = push(s, key);
 	g_hash_table_destroy(s->pushed);
 	s->pushed = sync.wanted;
-	return sync.err;
+	return err;
 }
 
 static int scan(struct ivm_session *s, bool everything)
