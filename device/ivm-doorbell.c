@@ -292,7 +292,7 @@ void ivm_doorbell_link_down(IvmMailbox *s)
             event_notifier_init_fd(&bell->event, -1);
         }
         s->dropped += bell->held;
-        if (bell->held) {
+        if (bell->held && s->page) {
             ivm_count_add(&s->page->dropped[v], bell->held);
         }
         bell->held = 0;

@@ -8,6 +8,11 @@
  * vector pends.  ivm_irq_update() brings that into line with the MSI-X state
  * and is called after everything that may have changed it; it may be called
  * at any time, any number of times.
+ *
+ * An MSI is a store to an address of the guest's choice.  It may hit any
+ * register of any device, also one that resets or unplugs this very device.
+ * So whoever raises looks at nothing afterwards that ivm_irq_exit() or a
+ * reset takes away; s->page is NULL once the device is gone.
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
@@ -95,6 +100,9 @@ static void ivm_irq_pend(IvmMailbox *s, unsigned v)
 /* Raise a vector now, or as soon as the guest lets it */
 void ivm_irq_raise(IvmMailbox *s, unsigned vector)
 {
+    if (!s->page) {
+        return;
+    }
     if (ivm_irq_deliverable(s, vector)) {
         ivm_irq_send(s, vector);
     } else {
@@ -112,6 +120,9 @@ void ivm_irq_rung(IvmMailbox *s, unsigned vector, uint32_t count)
 {
     bool masked = ivm_irq_masked(s, vector);
 
+    if (!s->page) {
+        return;
+    }
     trace_ivm_irq_rung(ivm_label(s), vector, count, masked);
     /* In mode irqfd the peer's count says it, and must not say it twice */
     if (ivm_irq_control(s) && !ivm_irq_counted(s)) {
@@ -219,8 +230,9 @@ static void ivm_irq_attach(IvmMailbox *s, unsigned v)
 
     ivm_irq_watch(vec, false);
     count = ivm_irq_drain(vec);
-    if (count) {
-        ivm_irq_rung(s, v, count);
+    if (count && !ivm_irq_masked(s, v)) {
+        ivm_count_add(&s->page->held[v], count);
+        vec->pending = true;
     }
     ret = kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, &vec->event, NULL,
                                              vec->virq);
@@ -255,15 +267,6 @@ static bool ivm_irq_wants_irqfd(IvmMailbox *s, unsigned v)
            ivm_irq_deliverable(s, v);
 }
 
-static void ivm_irq_flush_pending(IvmMailbox *s, unsigned v)
-{
-    if (s->vector[v].pending && ivm_irq_deliverable(s, v)) {
-        s->vector[v].pending = false;
-        msix_clr_pending(PCI_DEVICE(s), v);
-        ivm_irq_send(s, v);
-    }
-}
-
 /* Detach what must not be attached, route what must; attaching comes later */
 static bool ivm_irq_prepare(IvmMailbox *s, unsigned v)
 {
@@ -279,15 +282,8 @@ static bool ivm_irq_prepare(IvmMailbox *s, unsigned v)
     return !vec->irqfd && !vec->refused && ivm_irq_route(s, v);
 }
 
-/**
- * ivm_irq_update: bring vectors into line with the MSI-X state and the link
- * @s: device
- * @first: first vector
- * @last: last vector, included
- *
- * All route changes are committed at once: KVM rebuilds its table each time.
- */
-void ivm_irq_update(IvmMailbox *s, unsigned first, unsigned last)
+/* All route changes are committed at once: KVM rebuilds its table each time */
+static void ivm_irq_update_irqfds(IvmMailbox *s, unsigned first, unsigned last)
 {
     bool routes_changed = false;
     unsigned v;
@@ -303,9 +299,37 @@ void ivm_irq_update(IvmMailbox *s, unsigned first, unsigned last)
             !s->vector[v].refused && s->vector[v].virq >= 0) {
             ivm_irq_attach(s, v);
         }
-        ivm_irq_flush_pending(s, v);
     }
     ivm_linkpage_publish(s);
+}
+
+/* Returns: true if the vector is to be raised now, which is up to the caller */
+static bool ivm_irq_take_pending(IvmMailbox *s, unsigned v)
+{
+    if (!s->vector[v].pending || !ivm_irq_deliverable(s, v)) {
+        return false;
+    }
+    s->vector[v].pending = false;
+    msix_clr_pending(PCI_DEVICE(s), v);
+    return true;
+}
+
+/**
+ * ivm_irq_update: bring vectors into line with the MSI-X state and the link
+ * @s: device
+ * @first: first vector
+ * @last: last vector, included
+ */
+void ivm_irq_update(IvmMailbox *s, unsigned first, unsigned last)
+{
+    unsigned v;
+
+    ivm_irq_update_irqfds(s, first, last);
+    for (v = first; v <= last && s->page; v++) {
+        if (ivm_irq_take_pending(s, v)) {
+            ivm_irq_send(s, v);
+        }
+    }
 }
 
 /*
@@ -314,15 +338,22 @@ void ivm_irq_update(IvmMailbox *s, unsigned first, unsigned last)
 
 /*
  * Pending bits are kept by the device, as msix.c would send them with bus
- * mastering off and lose them: those in the PBA are only for the guest to see.
+ * mastering off and lose them: those in the PBA are for the guest to see.
+ * After this msix.c raises the vector if its bit in the PBA is set.
  */
 static int ivm_irq_msix_use(PCIDevice *pdev, unsigned vector, MSIMessage msg)
 {
     IvmMailbox *s = IVM_MAILBOX(pdev);
 
     msix_clr_pending(pdev, vector);
-    if (!s->msix_batch) {
-        ivm_irq_update(s, vector, vector);
+    if (s->msix_batch) {
+        return 0;
+    }
+    ivm_irq_update_irqfds(s, vector, vector);
+    if (ivm_irq_take_pending(s, vector)) {
+        ivm_count_add(&s->page->raised[vector], 1);
+        trace_ivm_irq_raise(ivm_label(s), vector);
+        msix_set_pending(pdev, vector);
     }
     return 0;
 }
@@ -332,17 +363,18 @@ static void ivm_irq_msix_release(PCIDevice *pdev, unsigned vector)
     IvmMailbox *s = IVM_MAILBOX(pdev);
 
     if (!s->msix_batch) {
-        ivm_irq_update(s, vector, vector);
+        ivm_irq_update_irqfds(s, vector, vector);
     }
 }
 
+/* The guest looks at the PBA: what is in an eventfd belongs there */
 static void ivm_irq_msix_poll(PCIDevice *pdev, unsigned start, unsigned end)
 {
     IvmMailbox *s = IVM_MAILBOX(pdev);
     unsigned v;
 
     for (v = start; v < MIN(end, s->vectors); v++) {
-        if (s->vector[v].watched) {
+        if (s->vector[v].watched && !ivm_irq_deliverable(s, v)) {
             ivm_irq_event(&s->vector[v]);
         }
         if (s->vector[v].pending) {

@@ -154,7 +154,9 @@ static void ivm_link_forget(IvmMailbox *s)
     g_free(link->fail_text);
     memset(link, 0, sizeof(*link));
     link->shmem_fd = -1;
-    timer_del(s->handshake_timer);
+    if (s->handshake_timer) {
+        timer_del(s->handshake_timer);
+    }
 }
 
 /* A mismatch stays the reason while the peer keeps coming back with it */
@@ -963,7 +965,8 @@ static void ivm_link_parse(IvmMailbox *s)
     size_t offset = 0;
     size_t bytes;
 
-    while (!link->failed && !link->closed) {
+    /* An interrupt raised from here may end up unplugging the device */
+    while (link->state != IVM_LINK_CLOSED && !link->failed && !link->closed) {
         /* Copied: aligned, and no later read changes it */
         union {
             struct ivm_msg_header header;
@@ -978,8 +981,10 @@ static void ivm_link_parse(IvmMailbox *s)
         offset += bytes;
         ivm_link_dispatch(s, &msg, le16_to_cpu(msg.header.type));
     }
-    link->rx_bytes -= offset;
-    memmove(link->rx, link->rx + offset, link->rx_bytes);
+    if (link->state != IVM_LINK_CLOSED) {
+        link->rx_bytes -= offset;
+        memmove(link->rx, link->rx + offset, link->rx_bytes);
+    }
 }
 
 /* Multiples of a RING, so that no RING is read in two parts */
@@ -1043,7 +1048,9 @@ static void ivm_link_event(void *opaque, QEMUChrEvent event)
         /* The bottom half for the last one may not have run yet */
         s->link.closed = true;
         ivm_link_close(s);
-        ivm_link_begin(s);
+        if (s->bh) {
+            ivm_link_begin(s);
+        }
         break;
     case CHR_EVENT_CLOSED:
         s->link.closed = true;
@@ -1079,6 +1086,7 @@ void ivm_link_exit(IvmMailbox *s)
     }
     ivm_link_forget(s);
     timer_free(s->handshake_timer);
+    s->handshake_timer = NULL;
     qemu_bh_delete(s->bh);
     s->bh = NULL;
 }

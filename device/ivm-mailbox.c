@@ -465,13 +465,13 @@ static bool ivm_mailbox_block_migration(IvmMailbox *s, Error **errp)
     return ivm_migrate_block(&s->migration_blocker, errp) >= 0;
 }
 
-/* Also undoes a part of what realize does */
+/* Also undoes a part of what realize does.  Without its page it raises none. */
 static void ivm_mailbox_cleanup(IvmMailbox *s)
 {
+    ivm_linkpage_exit(s);
     ivm_link_exit(s);
     ivm_doorbell_exit(s);
     ivm_irq_exit(s);
-    ivm_linkpage_exit(s);
     ivm_migrate_unblock(&s->migration_blocker);
     if (s->shmem_fd >= 0) {
         close(s->shmem_fd);
