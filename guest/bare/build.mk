@@ -40,6 +40,8 @@ $(O)/guest/ivm-bare.elf: $(O)/guest/bare/ivm-bare.elf64
 	$(call msg,OBJCOPY,$@)
 	$(Q)$(GUEST_OBJCOPY) -S -O elf32-i386 $< $@
 
+VM_CHECKS += guest/bare/selftest.t
+
 .PHONY: guest
 guest: $(O)/guest/ivm-bare.elf
 

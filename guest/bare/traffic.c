@@ -49,7 +49,7 @@ static void check_alive(struct run *run, const char *waiting_for)
 		return;
 	run->last_look = ticks();
 	if (rdtsc() > run->deadline)
-		die("timeout waiting for %s", waiting_for);
+		die("time is up, still waiting for %s", waiting_for);
 	if (lanes_peer_state(run->lanes) == IVM_RESULT_FAILED)
 		die("the peer failed");
 }

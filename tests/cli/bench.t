@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ivmtrace bench: what it refuses before it starts anything.
+. tests/tap.sh
+. tests/cli/fixture.sh
+
+fails "an unknown mode" 1 "--modes: 'fast' is none of qemu, irqfd, direct" bench --modes fast
+fails "no mode" 1 "--modes" bench --modes ''
+fails "a mode twice" 1 "--modes: irqfd twice" bench --modes irqfd,qemu,irqfd
+fails "0 vectors" 1 "--vectors: 0 is out of range, give 1 to 256" bench --vectors 0
+fails "257 vectors" 1 "--vectors: 257 is out of range, give 1 to 256" bench --vectors 257
+fails "an unknown pattern" 1 "--pattern: 'zigzag' is not pingpong" bench --pattern zigzag
+fails "a burst of none" 1 "--pattern burst: 0 is out of range" bench --pattern burst=0
+fails "a burst without a size" 1 "--pattern: 'burst' is not" bench --pattern burst
+fails "a rate that is no number" 1 "--pattern rate" bench --pattern rate=fast
+fails "no doorbells" 1 "--count: 0 is out of range" bench --count 0
+fails "an unknown format" 1 "--format: 'xml' is none of" bench --format xml
+fails "direct under TCG" 1 "--modes: direct needs KVM" bench --accel tcg --modes direct
+fails "a QEMU that is not there" 1 "no QEMU with ivm-mailbox at /nowhere/qemu" \
+	bench --qemu /nowhere/qemu
+fails "a guest that is not there" 1 "no guest payload at /nowhere/guest" \
+	bench --qemu /bin/true --guest /nowhere/guest
+fails "an operand" 1 "" bench operand
+done_testing
