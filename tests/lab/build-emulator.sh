@@ -59,6 +59,7 @@ if [ ! -x "$out/$program" ]; then
 	build
 	mkdir -p "$tmp/out"
 	mv "$tmp/$program" "$tmp/out"
+	cp -rL "$("$top/device/build-qemu.sh" --print-path)/share" "$tmp/out"
 	[ -x "$out/$program" ] || mv -T "$tmp/out" "$out"
 	echo "lab: emulator built in $((SECONDS - start)) s" >&2
 fi

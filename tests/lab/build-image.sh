@@ -17,6 +17,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${IVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ivmtrace}/lab
 
+# shellcheck source=apt.sh source-path=SCRIPTDIR disable=SC1091
+. "$here/apt.sh"
+
 # In load order; one that the kernel has built in is skipped.
 modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci
 	 virtio_blk virtio_console irqbypass kvm kvm-amd"
@@ -32,53 +35,38 @@ die()
 	exit 1
 }
 
-# apt with this machine's sources, but no other state of it: usable by any user,
-# and on a machine whose package lists were never fetched or are out of date.
-private_apt()
-{
-	local tool=$1
-	shift
-
-	"$tool" -q -o Dir::State="$work/apt/state" -o Dir::State::status="$work/apt/status" \
-		-o Dir::Cache="$work/apt/cache" -o APT::Sandbox::User= -o Dpkg::Use-Pty=0 "$@"
-}
-
 private_apt_update()
 {
-	mkdir -p "$work/apt/state/lists/partial" "$work/apt/cache/archives/partial"
-	: >"$work/apt/status"
 	say "fetching package lists"
-	private_apt apt-get update >"$work/apt/log" 2>&1 ||
-		die "apt-get update failed: $(tail -n1 "$work/apt/log")"
+	apt_open "$work/apt"
+	apt_update || die "apt-get update failed: $(apt_complaint)"
+}
+
+# "name=version" of a package that can be downloaded.  Reads all of apt's answer:
+# a reader that stops early makes apt-cache, and with it the pipeline, fail.
+available()
+{
+	"${apt_cache[@]}" show --no-all-versions "$1" 2>/dev/null |
+		awk -v n="$1" '$1 == "Version:" { version = $2 } $1 == "Filename:" { found = 1 }
+			       END { if (found) print n "=" version; exit !found }'
 }
 
 # The newest cloud kernel package of a series, by version of its name.
 find_kernel()
 {
-	local series=$1 name
+	local name names
 
-	"${apt_cache[@]}" pkgnames "linux-image-$series." |
-		grep -E '^linux-image-[0-9.]+[0-9+a-z-]*-cloud-amd64$' | sort -rV |
-	while read -r name; do
-		"${apt_cache[@]}" show --no-all-versions "$name" 2>/dev/null |
-			grep -q '^Filename:' || continue
-		echo "$name"
-		break
+	names=$("${apt_cache[@]}" pkgnames "linux-image-$1." |
+		grep -E '^linux-image-[0-9.]+[0-9+a-z-]*-cloud-amd64$' | sort -rV) || return 1
+	for name in $names; do
+		available "$name" && return
 	done
+	return 1
 }
 
-# "name version" of each package that goes in, or nothing if apt knows none.
 find_packages()
 {
-	local kernel name
-
-	kernel=$(find_kernel "$1") || true
-	[ -n "$kernel" ] || return 1
-	for name in "$kernel" busybox-static; do
-		"${apt_cache[@]}" show --no-all-versions "$name" 2>/dev/null |
-			awk -v n="$name" '$1 == "Version:" { print n "=" $2; found = 1; exit }
-					  END { exit !found }' || return 1
-	done
+	find_kernel "$1" && available busybox-static
 }
 
 content_key()
@@ -92,11 +80,11 @@ download()
 	mkdir -p "$work/deb"
 	say "downloading $*"
 	(cd "$work/deb" && "${apt_get[@]}" download "$@") >"$work/log" 2>&1 && return
-	[ "${apt_get[0]}" != private_apt ] || return 1
+	[ "${apt_get[0]}" != apt_run ] || return 1
 
 	# The lists may be older than the archive, which drops replaced versions.
 	private_apt_update
-	(cd "$work/deb" && private_apt apt-get download "$@") >"$work/log" 2>&1
+	(cd "$work/deb" && apt_run apt-get download "$@") >"$work/log" 2>&1
 }
 
 unpack()
@@ -211,8 +199,8 @@ lookup()
 	fi
 
 	if ! packages=$(find_packages "$series"); then
-		apt_cache=(private_apt apt-cache)
-		apt_get=(private_apt apt-get)
+		apt_cache=(apt_run apt-cache)
+		apt_get=(apt_run apt-get)
 		private_apt_update
 		packages=$(find_packages "$series") ||
 			die "apt's sources have no busybox-static or no linux-image-$series.*-cloud-amd64"

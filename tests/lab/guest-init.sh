@@ -19,8 +19,6 @@ fail()
 
 mount_all()
 {
-	mount -t tmpfs tmpfs /run
-	mount -t tmpfs tmpfs /tmp
 	mkdir -p /dev/pts /dev/shm
 	mount -t devpts devpts /dev/pts
 	mount -t tmpfs tmpfs /dev/shm

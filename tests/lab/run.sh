@@ -54,7 +54,7 @@ usage()
 	  --cpus N           CPUs of the lab host (default 2)
 	  --shell            an interactive shell on this terminal (Ctrl-A X quits)
 
-	environment: IVM_LAB_QEMU  the QEMU to run the lab with
+	environment: IVM_LAB_QEMU  the QEMU to run the lab with (8.1 or newer)
 	             IVM_CACHE     where images are kept
 	END
 }
@@ -113,21 +113,14 @@ check_options()
 	command -v mke2fs >/dev/null || die "mke2fs not found (package e2fsprogs)"
 }
 
-# The QEMU that carries the lab, as an array: our own build or the system's.
 find_qemu()
 {
-	local ours=${O:-$top/.output}/qemu
-
 	if [ -n "${IVM_LAB_QEMU:-}" ]; then
-		qemu=("$IVM_LAB_QEMU")
-	elif [ -x "$ours/qemu-system-x86_64" ]; then
-		qemu=("$ours/qemu-system-x86_64")
-		[ ! -d "$ours/share" ] || qemu+=(-L "$ours/share")
+		qemu=$IVM_LAB_QEMU
+		command -v "$qemu" >/dev/null || die "IVM_LAB_QEMU='$qemu': no such program"
 	else
-		qemu=(qemu-system-x86_64)
+		qemu=$("$here/fetch-emulator.sh") || die "no QEMU for the lab (IVM_LAB_QEMU names one)"
 	fi
-	command -v "${qemu[0]}" >/dev/null ||
-		die "no QEMU: run 'make device', or install qemu-system-x86, or set IVM_LAB_QEMU"
 }
 
 # Quote for any POSIX shell.
@@ -186,7 +179,7 @@ stage_libraries()
 {
 	local path
 
-	find "$work/root" -type f -perm -u+x ! -path '*/lab/*' ! -name '*.o' -print0 |
+	find "$work/root" -type f -perm -u+x ! -name '*.o' -print0 |
 		LC_ALL=C xargs -0r grep -lsa -m1 $'^\x7fELF' | tr '\n' '\0' |
 		xargs -0r ldd 2>/dev/null |
 		sed -nE 's/^[^/]*[ \t](\/[^ ]+) \(0x[0-9a-f]+\)$/\1/p' | sort -u |
@@ -232,6 +225,8 @@ port()
 	args+=(-chardev "file,id=$1,path=$work/$1" -device "virtserialport,chardev=$1,name=lab.$1")
 }
 
+# Without tsc=reliable the kernel finds the TSC unstable and KVM rewrites the TSC
+# offsets of guests all the time.
 qemu_arguments()
 {
 	local append="console=ttyS0 panic=-1 oops=panic mitigations=off tsc=reliable"
@@ -277,7 +272,7 @@ cleanup()
 start_qemu()
 {
 	touch "$work/console" "$work/stdout" "$work/stderr" "$work/status"
-	setpriv --pdeathsig KILL "${qemu[@]}" "${args[@]}" </dev/null >"$work/qemu.log" 2>&1 &
+	setpriv --pdeathsig KILL "$qemu" "${args[@]}" </dev/null >"$work/qemu.log" 2>&1 &
 	qemu_pid=$!
 	tail -q -s 0.1 -c +1 --pid="$qemu_pid" -f "$work/stdout" &
 	stream_pids+=($!)
@@ -366,7 +361,7 @@ main()
 	stage
 	qemu_arguments
 	if [ $shell = 1 ]; then
-		"${qemu[@]}" "${args[@]}"
+		"$qemu" "${args[@]}"
 		exit
 	fi
 	start_qemu
