@@ -8,10 +8,7 @@
 #include "../tracer/command.h"
 #include "../tracer/error.h"
 #include "../tracer/options.h"
-#include "../tracer/recording.h"
 #include "report.h"
-
-#define DEFAULT_FILE	"ivmtrace.ivm"
 
 struct report_args {
 	char *format;
@@ -38,7 +35,7 @@ static const GOptionEntry entries[] = {
 static const struct ivm_options options = {
 	.usage = "[FILE]",
 	.summary = "Print where the time of each interrupt went, hop by hop.\n"
-		   "FILE is a recording, " DEFAULT_FILE " by default.",
+		   "FILE is a recording, " IVM_DEFAULT_RECORDING " by default.",
 	.entries = entries,
 	.max_operands = 1,
 };
@@ -116,36 +113,20 @@ static int print_to_file(const struct ivm_report *r, const char *path)
 	return err;
 }
 
-static int report(const char *path, const struct ivm_report *r)
-{
-	int err;
-
-	err = args.output ? print_to_file(r, args.output) : print(r, stdout);
-	if (err == -EBADMSG)
-		return ivm_fail("cannot read %s: damaged", path);
-	if (err)
-		return err;
-	if (args.strict && ivm_report_print_causes(r))
-		return IVM_EXIT_CHECK;
-	return IVM_EXIT_OK;
-}
-
-static int open_and_report(const char *path)
+static int report(const char *path)
 {
 	struct ivm_report *r;
-	const char *why;
-	sqlite3 *db;
 	int ret;
 
-	if (ivm_recording_open(path, &db, &why))
-		return ivm_fail("cannot read %s: %s", path, why);
-	if (ivm_report_load(db, &r)) {
-		ret = ivm_fail("cannot read %s: damaged", path);
-	} else {
-		ret = report(path, r);
-		ivm_report_free(r);
-	}
-	sqlite3_close(db);
+	ret = ivm_report_open(path, &r);
+	if (ret)
+		return ret;
+	ret = args.output ? print_to_file(r, args.output) : print(r, stdout);
+	if (ret == -EBADMSG)
+		ivm_fail("cannot read %s: damaged", path ? path : IVM_DEFAULT_RECORDING);
+	else if (!ret && args.strict && ivm_report_print_causes(r))
+		ret = IVM_EXIT_CHECK;
+	ivm_report_close(r);
 	return ret;
 }
 
@@ -165,7 +146,7 @@ static int run_report(int argc, char **argv)
 	if (!ret)
 		ret = parse_values();
 	if (!ret)
-		ret = open_and_report(operands.count ? operands.args[0] : DEFAULT_FILE);
+		ret = report(operands.args[0]);
 	ivm_operands_clear(&operands);
 	clear_args();
 	return ret;

@@ -15,11 +15,8 @@
 #include "../tracer/command.h"
 #include "../tracer/error.h"
 #include "../tracer/options.h"
-#include "../tracer/recording.h"
 #include "cursor.h"
 #include "report.h"
-
-#define DEFAULT_FILE	"ivmtrace.ivm"
 
 static const char *const points[] = IVM_POINT_NAMES;
 static const char *const modes[] = IVM_MODE_NAMES;
@@ -32,7 +29,7 @@ static const struct ivm_options options = {
 		   " POINT POINT+NS ...\n\n"
 		   "TIME is CLOCK_MONOTONIC in seconds at the first point; each further point\n"
 		   "comes with the time since the one before it.  What is not known is '-'.\n"
-		   "FILE is a recording, " DEFAULT_FILE " by default.",
+		   "FILE is a recording, " IVM_DEFAULT_RECORDING " by default.",
 	.max_operands = 1,
 };
 
@@ -129,19 +126,16 @@ static int print_journeys(const struct ivm_report *r)
 static int script(const char *path)
 {
 	struct ivm_report *r;
-	const char *why;
-	sqlite3 *db;
 	int err;
 
-	if (ivm_recording_open(path, &db, &why))
-		return ivm_fail("cannot read %s: %s", path, why);
-	err = ivm_report_load(db, &r);
-	if (!err) {
-		err = print_journeys(r);
-		ivm_report_free(r);
-	}
-	sqlite3_close(db);
-	return err ? ivm_fail("cannot read %s: damaged", path) : IVM_EXIT_OK;
+	err = ivm_report_open(path, &r);
+	if (err)
+		return err;
+	err = print_journeys(r);
+	if (err)
+		ivm_fail("cannot read %s: damaged", path ? path : IVM_DEFAULT_RECORDING);
+	ivm_report_close(r);
+	return err;
 }
 
 static int run_script(int argc, char **argv)
@@ -151,7 +145,7 @@ static int run_script(int argc, char **argv)
 
 	ret = ivm_options_parse(&options, argc, argv, &operands);
 	if (!ret)
-		ret = script(operands.count ? operands.args[0] : DEFAULT_FILE);
+		ret = script(operands.args[0]);
 	ivm_operands_clear(&operands);
 	return ret;
 }

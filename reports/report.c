@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../tracer/error.h"
+#include "../tracer/recording.h"
 #include "report.h"
 
 /* ---- reading tables ---- */
@@ -422,6 +423,43 @@ void ivm_report_free(struct ivm_report *r)
 	g_ptr_array_free(r->baselines, TRUE);
 	g_ptr_array_free(r->problems, TRUE);
 	g_free(r);
+}
+
+/**
+ * ivm_report_open() - open a recording and load its report
+ * @path: the file, NULL for IVM_DEFAULT_RECORDING
+ * @report: free with ivm_report_close()
+ *
+ * Return: 0, or -errno after printing why.
+ */
+int ivm_report_open(const char *path, struct ivm_report **report)
+{
+	const char *name = path ? path : IVM_DEFAULT_RECORDING;
+	const char *why = "";
+	sqlite3 *db;
+	int err;
+
+	err = ivm_recording_open(name, &db, &why);
+	if (err) {
+		ivm_fail("cannot read %s: %s%s", name, why,
+			 !path && err == -ENOENT ? "; try 'ivmtrace record' first" : "");
+		return err;
+	}
+	err = ivm_report_load(db, report);
+	if (err) {
+		sqlite3_close(db);
+		ivm_fail("cannot read %s: damaged", name);
+	}
+	return err;
+}
+
+/* Of ivm_report_open() */
+void ivm_report_close(struct ivm_report *r)
+{
+	sqlite3 *db = r->db;
+
+	ivm_report_free(r);
+	sqlite3_close(db);
 }
 
 /* ---- looking up ---- */

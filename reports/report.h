@@ -94,6 +94,13 @@ struct ivm_report {
 	GPtrArray *problems;	/* char *: counts that contradict each other */
 };
 
+/* The recording that commands read and write if none is named */
+#define IVM_DEFAULT_RECORDING	"ivmtrace.ivm"
+
+/* For commands: opens and loads @path, NULL for the default; prints what is wrong */
+int ivm_report_open(const char *path, struct ivm_report **report);
+void ivm_report_close(struct ivm_report *r);
+
 int ivm_report_load(sqlite3 *db, struct ivm_report **report);
 void ivm_report_free(struct ivm_report *r);
 

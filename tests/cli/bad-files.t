@@ -59,4 +59,12 @@ else
 	skip "not readable" "root may read anything"
 fi
 
+case $ivmtrace in
+/*) ;;
+*) ivmtrace=$PWD/$ivmtrace ;;
+esac
+mkdir "$tmp/empty"
+cd "$tmp/empty" || exit 1
+fails "nothing recorded yet" 1 "cannot read ivmtrace.ivm: .*try 'ivmtrace record' first" report
+
 done_testing

@@ -16,6 +16,7 @@
 #include <glib/gstdio.h>
 
 #include "reports/cursor.h"
+#include "reports/report.h"
 #include "tracer/recording.h"
 
 static char dir[] = "/tmp/ivm-recording-XXXXXX";
@@ -432,13 +433,23 @@ static void test_every_truncation_is_found(void **state)
 	}
 }
 
+/* Nobody asks what it prints, only that it comes to an end */
+static void report_somehow(sqlite3 *db)
+{
+	FILE *nowhere = fopen("/dev/null", "w");
+
+	assert_non_null(nowhere);
+	ivm_report_print(db, IVM_REPORT_JSON, nowhere);
+	ivm_report_print(db, IVM_REPORT_TEXT, nowhere);
+	fclose(nowhere);
+}
+
 /* A file of the right kind with nonsense in it: refused or read, never a crash */
 static void test_damaged_pages(void **state)
 {
 	struct ivm_recording *r = NULL;
 	struct ivm_journey j = full_journey();
 	g_autofree char *whole = NULL;
-	struct ivm_cursor *cursor;
 	const char *why;
 	sqlite3 *db;
 	gsize bytes, i;
@@ -463,11 +474,7 @@ static void test_damaged_pages(void **state)
 		db = NULL;
 		if (ivm_recording_open(path, &db, &why))
 			continue;
-		if (!ivm_cursor_open(db, &cursor)) {
-			while (ivm_cursor_next(cursor, &j) > 0)
-				;
-			ivm_cursor_close(cursor);
-		}
+		report_somehow(db);
 		sqlite3_close(db);
 	}
 }
