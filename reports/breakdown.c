@@ -38,8 +38,8 @@ struct class {
 	struct key key;
 	struct ivm_group_counts counts;
 	uint64_t complete;
-	point_set common;		/* to all complete journeys */
-	point_set rung_common;		/* to all journeys */
+	point_set common;		/* to all complete journeys; ALL_POINTS without any */
+	point_set rung_common;		/* to all journeys; likewise */
 	GArray *targets;		/* uint32_t vCPU ids that accepted */
 	struct class *folded_into;
 	struct builder *builder;	/* of the fill under way */
@@ -383,7 +383,6 @@ static void take_counts(struct ivm_breakdown *b, sqlite3_stmt *stmt, GHashTable 
 		key.to_end = (uint32_t)column(stmt, COUNT_TO_END);
 		key.irq_vector = (uint16_t)column(stmt, COUNT_IRQ_VECTOR);
 		c = class_get(b, &key);
-		c->common = c->rung_common = 0;
 	}
 	table.unseen = c->counts.unseen;
 	table.disordered = c->counts.disordered;
@@ -662,8 +661,7 @@ static void add_class(struct builder *b, struct class *c)
 	g->irq_vector_max = MAX(g->irq_vector_max, c->key.irq_vector);
 	b->rung_common &= c->rung_common;
 	b->complete += c->complete;
-	if (c->complete)
-		b->common &= c->common;
+	b->common &= c->common;
 }
 
 static int first_point(point_set set, int from)

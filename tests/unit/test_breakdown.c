@@ -438,6 +438,46 @@ static void test_counts_one_for_another(void **state)
 		.delivered = 2 }), 2);
 }
 
+static unsigned int mismatches_after(const char *column, const char *change)
+{
+	g_autofree char *sql = g_strdup_printf("UPDATE counts SET %s = %s %s", column, column,
+					       change);
+	struct ivm_breakdown *b = NULL;
+	unsigned int count;
+	sqlite3 *writer;
+
+	assert_int_equal(sqlite3_open(path, &writer), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(writer, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(writer);
+	assert_int_equal(ivm_breakdown_load(db, &b), 0);
+	count = ivm_breakdown_mismatches(b)->len;
+	ivm_breakdown_free(b);
+	return count;
+}
+
+static void test_every_term_is_compared(void **state)
+{
+	static const char *const ends[] = { "delivered", "coalesced", "masked", "dropped",
+		"unfinished" };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < G_N_ELEMENTS(ends); i++)
+		add(journey((enum ivm_outcome)(IVM_O_DELIVERED + i)), IVM_P_DISPATCH, 100,
+		    IVM_P_ACCEPT, 200, IVM_P_INJECT, 300, -1);
+	add_counts((struct ivm_counts){ .rung = 5, .accepted = 5, .delivered = 1, .coalesced = 1,
+		.masked = 1, .dropped = 1, .unfinished = 1 });
+	ivm_breakdown_free(load());
+	assert_int_equal(mismatches_after("rung", "+ 0"), 0);
+	for (i = 0; i < G_N_ELEMENTS(ends); i++) {
+		/* It differs from the journeys, and the sum of all terms from rung */
+		assert_int_equal(mismatches_after(ends[i], "+ 1"), 2);
+		assert_int_equal(mismatches_after(ends[i], "- 1"), 0);
+	}
+	assert_int_equal(mismatches_after("accepted", "+ 1"), 1);
+	assert_int_equal(mismatches_after("posted", "+ 1"), 2);
+}
+
 static void test_counts_without_journeys(void **state)
 {
 	struct ivm_breakdown *b;
@@ -452,6 +492,25 @@ static void test_counts_without_journeys(void **state)
 	assert_int_equal(group(groups, 0)->counts.delivered, 5);
 	assert_false(group(groups, 0)->has_total);
 	assert_int_equal(ivm_breakdown_mismatches(b)->len, 2);
+	done(b, groups);
+}
+
+/* A vector that lost its journeys must not take the others' latency along */
+static void test_counts_alone_move_no_anchor(void **state)
+{
+	struct ivm_breakdown *b;
+	GPtrArray *groups;
+
+	(void)state;
+	add(journey(IVM_O_DELIVERED), IVM_P_DISPATCH, 100, IVM_P_INJECT, 200, -1);
+	add_counts((struct ivm_counts){ .rung = 1, .delivered = 1 });
+	add_counts((struct ivm_counts){ .vector = 1, .rung = 5, .delivered = 5 });
+	b = load();
+	groups = fill(b, IVM_BY_VECTOR);
+	assert_int_equal(groups->len, 2);
+	assert_int_equal(group(groups, 0)->rung_at, -1);
+	assert_int_equal(group(groups, 1)->rung_at, IVM_P_DISPATCH);
+	assert_true(group(groups, 1)->has_total);
 	done(b, groups);
 }
 
@@ -561,7 +620,9 @@ int main(void)
 		TEST(test_counts_missing),
 		TEST(test_counts_one_rung_more),
 		TEST(test_counts_one_for_another),
+		TEST(test_every_term_is_compared),
 		TEST(test_counts_without_journeys),
+		TEST(test_counts_alone_move_no_anchor),
 		TEST(test_unseen_ends),
 		TEST(test_sums_of_random_journeys),
 	};
