@@ -1552,6 +1552,99 @@ static void test_old_eventfds(void)
     hostile_stop(h);
 }
 
+/*
+ * A guest whose interrupt message is a store to the slot's power switch: the
+ * interrupt unplugs the device that raises it.
+ */
+
+#define ECAM 0xb0000000u
+#define CAP_ID_EXP 0x10
+#define EXP_SLTCTL 0x18
+#define SLTCTL_POWER_OFF 0x0700     /* power controller and indicator off */
+
+static void slot_setup(Hostile *h, IvmDev *port)
+{
+    IvmDev bridge = { };
+
+    h->path = ivm_test_socket();
+    h->qts = qtest_initf(
+        "-S -machine q35 -m 64 -nodefaults "
+        "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
+        "-device pcie-root-port,id=rp,addr=4,chassis=1 "
+        "-chardev socket,id=l0,path=%s,server=on,wait=off "
+        "-device ivm-mailbox,id=m0,bus=rp,chardev=l0,vectors=4",
+        h->path);
+    bridge.qts = port->qts = h->qts;
+    port->bdf = 4 << 3;
+    ivm_config_write(&bridge, 0x60, ECAM | 1);
+    ivm_config_write(port, 0x18, 0x00010100);
+    ivm_config_write(port, 0x20, 0xe0f0e000);
+    ivm_config_writew(port, 0x04, 0x6);
+    h->dev = ivm_dev_on_bus(h->qts, "m0", 1, 0);
+    hostile_up_plain(h);
+    ivm_msix_setup(&h->dev, 4);
+}
+
+static void slot_off_by_msi(void (*trigger)(Hostile *h))
+{
+    Hostile *h = g_new0(Hostile, 1);
+    IvmDev port = { };
+    uint8_t cap;
+
+    slot_setup(h, &port);
+    cap = ivm_find_capability(&port, CAP_ID_EXP);
+    /* On first: only a change of the switch counts */
+    ivm_config_writew(&port, cap + EXP_SLTCTL, 0x0100);
+    ivm_msix_mask(&h->dev, 1, true);
+    ivm_msix_message(&h->dev, 1, ECAM + (4 << 15) + cap + EXP_SLTCTL,
+                     SLTCTL_POWER_OFF);
+    trigger(h);
+    qtest_qmp_eventwait(h->qts, "DEVICE_DELETED");
+    g_assert_cmphex(ivm_config_read(&h->dev, 0), ==, 0xffffffff);
+    ivm_peer_expect_close(h->peer);
+    hostile_stop(h);
+}
+
+static void trigger_ring(Hostile *h)
+{
+    ivm_msix_mask(&h->dev, 1, false);
+    ivm_peer_ring(h->peer, 1, 1, 1);
+    ivm_peer_ring(h->peer, 1, 1, 2);
+}
+
+static void trigger_unmask(Hostile *h)
+{
+    ivm_peer_ring(h->peer, 1, 1, 1);
+    ivm_settle(&h->dev);
+    g_assert_true(ivm_msix_pending(&h->dev, 1));
+    ivm_msix_mask(&h->dev, 1, false);
+}
+
+static void trigger_mask(Hostile *h)
+{
+    ivm_msix_mask(&h->dev, 1, false);
+    ivm_write(&h->dev, IVM_REG_MASK(0), 0xf);
+    ivm_peer_ring(h->peer, 1, 1, 1);
+    ivm_peer_ring(h->peer, 2, 1, 2);
+    ivm_wait_reg(&h->dev, IVM_REG_STATUS(0), ~0u, 6);
+    ivm_write(&h->dev, IVM_REG_MASK(0), 0);
+}
+
+static void trigger_link_down(Hostile *h)
+{
+    ivm_msix_mask(&h->dev, 1, false);
+    ivm_write(&h->dev, IVM_REG_LINK_VECTOR, 1);
+    ivm_peer_simple(h->peer, IVM_MSG_RING, 0);
+}
+
+static void test_msi_unplugs(void)
+{
+    slot_off_by_msi(trigger_ring);
+    slot_off_by_msi(trigger_unmask);
+    slot_off_by_msi(trigger_mask);
+    slot_off_by_msi(trigger_link_down);
+}
+
 static void add_mode_tests(const char *name, void (*fn)(gconstpointer))
 {
     unsigned i;
@@ -1605,5 +1698,6 @@ int main(int argc, char **argv)
     qtest_add_func("/ivm/peer/slow", test_slow_peer);
     qtest_add_func("/ivm/peer/held-at-switch", test_held_at_switch);
     qtest_add_func("/ivm/peer/old-eventfds", test_old_eventfds);
+    qtest_add_func("/ivm/msi-unplugs", test_msi_unplugs);
     return g_test_run();
 }

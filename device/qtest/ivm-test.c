@@ -87,7 +87,7 @@ void ivm_test_reset(QTestState *qts)
 
 static void config_address(IvmDev *dev, uint8_t offset)
 {
-    qtest_outl(dev->qts, 0xcf8, 0x80000000u | dev->devfn << 8 | (offset & ~3));
+    qtest_outl(dev->qts, 0xcf8, 0x80000000u | dev->bdf << 8 | (offset & ~3));
 }
 
 uint32_t ivm_config_read(IvmDev *dev, uint8_t offset)
@@ -108,7 +108,7 @@ void ivm_config_writew(IvmDev *dev, uint8_t offset, uint16_t value)
     qtest_outw(dev->qts, 0xcfc + (offset & 2), value);
 }
 
-static uint8_t find_capability(IvmDev *dev, uint8_t id)
+uint8_t ivm_find_capability(IvmDev *dev, uint8_t id)
 {
     uint8_t offset = ivm_config_read(dev, 0x34) & 0xfc;
 
@@ -134,10 +134,16 @@ void ivm_dev_place(IvmDev *dev)
 
 IvmDev ivm_dev(QTestState *qts, const char *id, unsigned slot)
 {
+    return ivm_dev_on_bus(qts, id, 0, slot);
+}
+
+IvmDev ivm_dev_on_bus(QTestState *qts, const char *id, unsigned bus,
+                      unsigned slot)
+{
     IvmDev dev = {
         .qts = qts,
         .id = id,
-        .devfn = slot << 3,
+        .bdf = bus << 8 | slot << 3,
         .bar0 = 0xe0000000u + slot * 0x1000000,
         .msi_base = 0x100000 + slot * 0x10000,
     };
@@ -146,7 +152,7 @@ IvmDev ivm_dev(QTestState *qts, const char *id, unsigned slot)
     dev.bar2 = dev.bar0 + 0x800000;
     g_assert_cmphex(ivm_config_read(&dev, 0), ==,
                     IVM_PCI_DEVICE_ID << 16 | IVM_PCI_VENDOR_ID);
-    dev.msix_cap = find_capability(&dev, MSIX_CAP_ID);
+    dev.msix_cap = ivm_find_capability(&dev, MSIX_CAP_ID);
     g_assert_cmpuint(dev.msix_cap, !=, 0);
     ivm_dev_place(&dev);
     return dev;
@@ -178,15 +184,23 @@ void ivm_msix_enable(IvmDev *dev, bool enable, bool mask_all)
                       (mask_all ? MSIX_CONTROL_MASKALL : 0));
 }
 
+void ivm_msix_message(IvmDev *dev, unsigned vector, uint64_t address,
+                      uint32_t data)
+{
+    uint64_t entry = dev->bar1 + 16 * vector;
+
+    qtest_writel(dev->qts, entry, address);
+    qtest_writel(dev->qts, entry + 4, address >> 32);
+    qtest_writel(dev->qts, entry + 8, data);
+}
+
 void ivm_msix_setup(IvmDev *dev, unsigned vectors)
 {
     unsigned v;
 
     for (v = 0; v < vectors; v++) {
-        qtest_writel(dev->qts, dev->bar1 + 16 * v, dev->msi_base + 4 * v);
-        qtest_writel(dev->qts, dev->bar1 + 16 * v + 4, 0);
-        qtest_writel(dev->qts, dev->bar1 + 16 * v + 8, MSI_VALUE(v));
-        qtest_writel(dev->qts, dev->bar1 + 16 * v + 12, 0);
+        ivm_msix_message(dev, v, dev->msi_base + 4 * v, MSI_VALUE(v));
+        ivm_msix_mask(dev, v, false);
     }
     ivm_msix_enable(dev, true, false);
 }

@@ -19,7 +19,7 @@
 typedef struct IvmDev {
     QTestState *qts;
     const char *id;         /* -device ivm-mailbox,id= */
-    uint8_t devfn;
+    uint16_t bdf;           /* bus << 8 | devfn */
     uint8_t msix_cap;
     uint64_t bar0;
     uint64_t bar1;
@@ -38,7 +38,10 @@ bool ivm_test_have_kvm(void);
 
 /* The device in slot @slot, BARs placed, memory and bus mastering on */
 IvmDev ivm_dev(QTestState *qts, const char *id, unsigned slot);
+IvmDev ivm_dev_on_bus(QTestState *qts, const char *id, unsigned bus,
+                      unsigned slot);
 void ivm_dev_place(IvmDev *dev);
+uint8_t ivm_find_capability(IvmDev *dev, uint8_t id);
 uint32_t ivm_config_read(IvmDev *dev, uint8_t offset);
 void ivm_config_write(IvmDev *dev, uint8_t offset, uint32_t value);
 void ivm_config_writew(IvmDev *dev, uint8_t offset, uint16_t value);
@@ -48,6 +51,8 @@ void ivm_ring(IvmDev *dev, unsigned vector, uint32_t cookie);
 
 void ivm_msix_enable(IvmDev *dev, bool enable, bool mask_all);
 void ivm_msix_setup(IvmDev *dev, unsigned vectors);
+void ivm_msix_message(IvmDev *dev, unsigned vector, uint64_t address,
+                      uint32_t data);
 void ivm_msix_mask(IvmDev *dev, unsigned vector, bool mask);
 bool ivm_msix_pending(IvmDev *dev, unsigned vector);
 void ivm_bus_master(IvmDev *dev, bool on);
