@@ -70,6 +70,9 @@ static __always_inline __u64 svm_exit_reason(const void *vcpu)
 /* struct kvm_vcpu is the first member of either vendor's vCPU */
 static __always_inline __u64 exit_reason(const void *vcpu, __u32 isa)
 {
+	/* Some verifiers take any pointer of a tracepoint for one that may be NULL */
+	if (!vcpu)
+		return IVM_NO_REASON;
 	if (isa == IVM_ISA_SVM)
 		return svm_exit_reason(vcpu);
 	if (isa == IVM_ISA_VMX)

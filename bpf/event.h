@@ -21,8 +21,8 @@ enum ivm_event_type {
 	IVM_EV_NONE,
 	IVM_EV_EXIT,		/* kvm_exit: a = exit reason, ~0 unknown; b = isa (1 VMX, 2 SVM) */
 	IVM_EV_ENTRY,		/* kvm_entry */
-	IVM_EV_MMIO,		/* kvm_mmio: a = guest address, ~0 for a read; b = value, c = bytes */
-	IVM_EV_PIO,		/* kvm_pio: a = port, ~0 for an in; c = bytes of one item */
+	IVM_EV_MMIO,		/* kvm_mmio: a = guest address, ~0 if read; b = value, c = bytes */
+	IVM_EV_PIO,		/* kvm_pio: a = port, ~0 if read; c = bytes of one item */
 	IVM_EV_FAST_MMIO,	/* kvm_fast_mmio: a = guest address; after the signal */
 	IVM_EV_USER_EXIT,	/* kvm_userspace_exit: a = KVM_EXIT_*, b = errno */
 	IVM_EV_WRITE,		/* write(2) enters: c = fd */
@@ -47,7 +47,7 @@ enum ivm_event_type {
 	IVM_EV_QUEUE_WORK,	/* workqueue_queue_work of irqfd_inject: a = work */
 	IVM_EV_WORK_START,	/* workqueue_execute_start of irqfd_inject: a = work */
 	IVM_EV_WORK_END,	/* workqueue_execute_end of irqfd_inject: a = work */
-	IVM_EV_TSC_OFFSET,	/* kvm_write_tsc_offset: a = new offset, b = previous, c = vcpu_id */
+	IVM_EV_TSC_OFFSET,	/* kvm_write_tsc_offset: a = new offset, b = old, c = vcpu_id */
 	IVM_EV_TYPES
 };
 

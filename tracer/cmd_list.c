@@ -258,8 +258,9 @@ static int run_list(int argc, char **argv)
 	const struct ivm_options options = {
 		.summary = "List the VMs of this host, their vCPU threads, and the links between "
 			   "them.",
-		.description = "VECTORS are those an end takes / those it may ring.  SENDS and TAKES "
-			       "are the\nmodes in effect per direction, MODE is what was asked for.",
+		.description = "VECTORS are those an end takes / those it may ring.  SENDS and "
+			       "TAKES are the\nmodes in effect per direction, MODE is what was "
+			       "asked for.",
 		.entries = entries,
 	};
 	struct ivm_operands operands = {};

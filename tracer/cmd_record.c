@@ -323,8 +323,8 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 	};
 	const struct ivm_options options = {
 		.usage = "[-- COMMAND...]",
-		.summary = "Follow the interrupts between VMs, until ^C, until COMMAND ends, or for "
-			   "a while.",
+		.summary = "Follow the interrupts between VMs, until ^C, until COMMAND ends, or "
+			   "for a while.",
 		.description = "VMs that start while recording are followed too.  With COMMAND the "
 			       "exit status\nis that of COMMAND.",
 		.entries = entries,

@@ -29,7 +29,6 @@
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
 #define SETTLE_NS	(50 * MSEC_NS)	/* a peer holds our page for so long at most */
 #define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
-#define LINGER_NS	(200 * MSEC_NS)	/* events of the gone are worked off by then */
 
 #define LINK_FD_NAME	"/memfd:" IVM_LINKPAGE_NAME " (deleted)"
 #define VM_FD_NAME	"anon_inode:kvm-vm"
@@ -41,6 +40,7 @@ struct page {
 	int fd;				/* ours: the page outlives its owner */
 	uint64_t first_ns;
 	uint64_t gone_ns;		/* 0 while there */
+	uint64_t down_ns;		/* its link went down then, not told yet; 0 */
 	uint64_t torn_ns;		/* no consistent snapshot since, 0 */
 	bool torn_counted;
 	bool seen;			/* in the scan under way */
@@ -293,6 +293,22 @@ static void note_torn(struct ivm_discover *d, struct page *page, uint64_t now_ns
 	}
 }
 
+/* Rings from before the link went down are still being worked off */
+static void update_end(struct ivm_discover *d, struct page *page, uint64_t now_ns)
+{
+	if (!page->end)
+		return;
+	if (page->snapshot.up || !page->end->page.up) {
+		page->down_ns = 0;
+	} else if (!page->down_ns) {
+		page->down_ns = now_ns;
+		return;
+	} else if (now_ns - page->down_ns < IVM_DISCOVER_LINGER_NS) {
+		return;
+	}
+	ivm_topology_update_end(d->topology, page->end, &page->snapshot);
+}
+
 static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page,
 			 uint64_t now_ns)
 {
@@ -310,8 +326,7 @@ static void refresh_page(struct ivm_discover *d, struct process *process, struct
 	if (!err) {
 		page->snapshot = snapshot;
 		page->valid = true;
-		if (page->end)
-			ivm_topology_update_end(d->topology, page->end, &page->snapshot);
+		update_end(d, page, now_ns);
 		return;
 	}
 	d->stats.refused++;
@@ -426,7 +441,7 @@ static void drop_gone_pages(struct ivm_discover *d, struct process *process, uin
 	while (i < process->pages->len) {
 		struct page *page = g_ptr_array_index(process->pages, i);
 
-		if (!page->gone_ns || now_ns - page->gone_ns < LINGER_NS) {
+		if (!page->gone_ns || now_ns - page->gone_ns < IVM_DISCOVER_LINGER_NS) {
 			i++;
 			continue;
 		}
@@ -513,7 +528,7 @@ static void refresh_all(struct ivm_discover *d, uint64_t now_ns)
 			process->gone_ns = now_ns;
 		process->seen = false;
 		refresh_process(d, process, now_ns);
-		if (process->gone_ns && now_ns - process->gone_ns >= LINGER_NS)
+		if (process->gone_ns && now_ns - process->gone_ns >= IVM_DISCOVER_LINGER_NS)
 			drop_process(d, process);
 	}
 	g_list_free(processes);

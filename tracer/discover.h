@@ -15,6 +15,9 @@
 
 #include "topology.h"
 
+/* What is gone leaves the topology so much later: its events are worked off then */
+#define IVM_DISCOVER_LINGER_NS	700000000ull
+
 struct ivm_vcpus;
 
 /* Zeroed means everything; links count if either of their ends fits */

@@ -21,7 +21,9 @@
 
 #define MSEC_NS		1000000ull
 #define SCAN_NS		(100 * MSEC_NS)
-#define HOLDBACK_NS	(20 * MSEC_NS)	/* no hook takes longer from its clock to its event */
+#define RUN_NS		(100 * MSEC_NS)
+#define HOLDBACK_NS	(300 * MSEC_NS)	/* a hook may lose its (virtual) CPU for so long
+					 * between its clock and its event */
 #define DRAIN_ALONE_NS	(100 * MSEC_NS)	/* when no VM is left that could end anything */
 #define MIN_BUFFER_BYTES (1u << 16)
 
@@ -36,6 +38,8 @@ struct ivm_session {
 	struct ivm_topology *topology;
 	struct ivm_assemble *assemble;
 	struct ivm_recording *recording;
+	GArray *held;			/* struct ivm_event by time, younger than HOLDBACK_NS */
+	uint64_t ran_ns;
 	GHashTable *pushed;		/* what is in the maps: struct entry, as a set */
 	uint64_t scanned_ns;
 	uint64_t armed_ns;
@@ -85,13 +89,36 @@ static int take_journey(void *arg, const struct ivm_journey *j)
 	return s->recording ? ivm_recording_add_journey(s->recording, j) : 0;
 }
 
+/* The ring buffer is nearly in order: the place is close to the end */
 static int take_event(void *arg, void *data, size_t bytes)
 {
 	struct ivm_session *s = arg;
+	const struct ivm_event *e = data;
+	guint at = s->held->len;
 
-	if (bytes >= sizeof(struct ivm_event))
-		ivm_assemble_event(s->assemble, data);
+	if (bytes < sizeof(*e))
+		return 0;
+	while (at && g_array_index(s->held, struct ivm_event, at - 1).t_ns > e->t_ns)
+		at--;
+	g_array_insert_vals(s->held, at, e, 1);
 	return 0;
+}
+
+/* Works off all events stamped before @until_ns */
+static int run_until(struct ivm_session *s, uint64_t until_ns)
+{
+	guint i;
+
+	for (i = 0; i < s->held->len; i++) {
+		const struct ivm_event *e = &g_array_index(s->held, struct ivm_event, i);
+
+		if (e->t_ns >= until_ns)
+			break;
+		ivm_assemble_event(s->assemble, e);
+	}
+	if (i)
+		g_array_remove_range(s->held, 0, i);
+	return ivm_assemble_run(s->assemble, until_ns);
 }
 
 /* ---- what the programs are to follow ---- */
@@ -393,6 +420,7 @@ static int open_parts(struct ivm_session *s)
 	s->topology = ivm_topology_new();
 	s->discover = ivm_discover_new(s->topology, s->vcpus, &filter);
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
+	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	s->pushed = g_hash_table_new_full(entry_hash, entry_equal, g_free, NULL);
 	err = scan(s, true);
 	return err ? err : attach(s);
@@ -448,9 +476,10 @@ static int work_off(struct ivm_session *s)
 
 	if (!err)
 		err = scan(s, false);
-	if (err)
+	if (err || now - s->ran_ns < RUN_NS)
 		return err;
-	err = ivm_assemble_run(s->assemble, now - HOLDBACK_NS);
+	s->ran_ns = now;
+	err = run_until(s, now - HOLDBACK_NS);
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -534,6 +563,24 @@ static void find_silent(struct ivm_session *s)
 		s->hooks[i].silent &= s->hooks[i].state != IVM_HOOK_ABSENT;
 }
 
+/* All events are in: what is still in flight now has met its fate */
+static int settle(struct ivm_session *s)
+{
+	uint64_t now = now_ns();
+	int err = consume(s);
+
+	if (!err)
+		err = run_until(s, UINT64_MAX);
+	/* Nothing is left to be worked off, so nobody needs the gone any more */
+	if (!err)
+		err = ivm_discover_scan(s->discover, now, true);
+	if (!err)
+		err = ivm_discover_scan(s->discover, now + IVM_DISCOVER_LINGER_NS, false);
+	if (!err)
+		err = ivm_assemble_finish(s->assemble);
+	return err && !s->why[0] ? fail(s, err, "cannot write the recording") : err;
+}
+
 int ivm_session_stop(struct ivm_session *s)
 {
 	int err;
@@ -545,11 +592,7 @@ int ivm_session_stop(struct ivm_session *s)
 	ivm_hooks_detach(s->hooks);
 	s->stopped = true;
 	if (!err)
-		err = consume(s);
-	if (!err)
-		err = ivm_discover_scan(s->discover, now_ns(), false);
-	if (!err && ivm_assemble_finish(s->assemble))
-		err = fail(s, -EIO, "cannot write the recording");
+		err = settle(s);
 	ivm_hooks_read(s->hooks, bpf_map__fd(s->skel->maps.hook_counts));
 	find_silent(s);
 	return err;
@@ -776,6 +819,8 @@ void ivm_session_close(struct ivm_session *s)
 	ivm_discover_free(s->discover);
 	ivm_vcpus_close(s->vcpus);
 	ivm_topology_free(s->topology);
+	if (s->held)
+		g_array_unref(s->held);
 	if (s->pushed)
 		g_hash_table_destroy(s->pushed);
 	ivmtrace_bpf__destroy(s->skel);
