@@ -87,7 +87,8 @@ static uint64_t number(sqlite3_stmt *stmt, int column, uint64_t max, bool *ok)
 	if (type == SQLITE_NULL)
 		return 0;
 	v = sqlite3_column_int64(stmt, column);
-	if (type != SQLITE_INTEGER || v < 0 || (uint64_t)v > max)
+	/* As unsigned a negative one is beyond any @max */
+	if (type != SQLITE_INTEGER || (uint64_t)v > max)
 		*ok = false;
 	return (uint64_t)v;
 }

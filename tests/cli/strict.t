@@ -46,4 +46,11 @@ changed "INSERT INTO lost VALUES ('before_start', 9)"
 run report --strict "$tmp/lab.ivm"
 is "ends of rings from before are no loss" "$code" 0
 
+# Where ends cannot be seen the guest may well have handled more
+recording posted
+sqlite3 -bail "$tmp/posted.ivm" "INSERT INTO guests (mode, link, from_end, from_vm, vector, sent,
+	handled) VALUES ('direct', 'self', 1, 1, 1, 10, 10)"
+run report --strict "$tmp/posted.ivm"
+is "a guest that handled what the host could not see" "$code: $err" "0: "
+
 done_testing

@@ -73,7 +73,7 @@ is "no line of C beyond 100 columns" "$(wide 100 "${kernel_style[@]}")" ''
 mapfile -t qemu_style < <(printf '%s\n' "${existing[@]}" | grep -E '^device/.*\.c$')
 is "no line of device/ beyond 80 columns" "$(wide 80 "${qemu_style[@]}")" ''
 
-mapfile -t texts < <(printf '%s\n' "${existing[@]}" | grep -Ev '\.(png|bin|ivm)$|^LICENSE$')
+mapfile -t texts < <(printf '%s\n' "${existing[@]}" | grep -Ev '\.(png|bin|ivm|patch)$|^LICENSE$')
 is "no trailing blanks" "$(grep -nE '[[:blank:]]+$' "${texts[@]}" | head -n 20)" ''
 # Spelt so that this file does not match itself
 is "nothing is left to do" "$(grep -nwE 'TO''DO|FIX''ME|X''XX' "${texts[@]}" | head -n 20)" ''
