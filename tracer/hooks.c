@@ -221,11 +221,18 @@ static unsigned int inj_virq_args(const struct ivm_kernel *kernel)
 	return format && strstr(format, "reinjected;") ? 3 : 1;
 }
 
-static void note_symbol(struct ivm_kernel *kernel, const char *symbol, uint64_t address)
+static void note_symbol(struct ivm_kernel *kernel, const char *symbol, const char *module,
+			uint64_t address)
 {
-	if (!strcmp(symbol, "irqfd_inject"))
-		kernel->irqfd_inject = address;
-	else if (!strcmp(symbol, "eventfd_signal"))
+	/* Xen's privcmd has a function of that name, too: the module's is KVM's */
+	if (!strcmp(symbol, "irqfd_inject")) {
+		if (!strcmp(module, "[kvm]") || (!*module && !kernel->irqfd_inject))
+			kernel->irqfd_inject = address;
+		return;
+	}
+	if (*module)
+		return;
+	if (!strcmp(symbol, "eventfd_signal"))
 		kernel->signal_function = "eventfd_signal";
 	else if (!strcmp(symbol, "eventfd_signal_mask") && !kernel->signal_function)
 		kernel->signal_function = "eventfd_signal_mask";
@@ -243,14 +250,18 @@ static void note_symbol(struct ivm_kernel *kernel, const char *symbol, uint64_t 
 static void read_symbols(struct ivm_kernel *kernel)
 {
 	FILE *file = fopen("/proc/kallsyms", "re");
-	char line[512], symbol[256];
+	char line[512], symbol[256], module[64];
 	unsigned long long address;
+	int fields;
 
 	if (!file)
 		return;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%llx %*c %255s", &address, symbol) == 2)
-			note_symbol(kernel, symbol, address);
+	while (fgets(line, sizeof(line), file)) {
+		module[0] = 0;
+		fields = sscanf(line, "%llx %*c %255s %63s", &address, symbol, module);
+		if (fields >= 2)
+			note_symbol(kernel, symbol, module, address);
+	}
 	fclose(file);
 }
 
