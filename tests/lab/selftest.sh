@@ -86,10 +86,10 @@ kill_run()
 
 echo "TAP version 13"
 echo "# kernel $kernel"
-"$here/build-image.sh" "$kernel" >/dev/null && "$here/fetch-emulator.sh" >/dev/null || {
+if ! "$here/build-image.sh" "$kernel" >/dev/null || ! "$here/fetch-emulator.sh" >/dev/null; then
 	echo "Bail out! the lab cannot be built"
 	exit 1
-}
+fi
 
 # Everything a result can be, in one boot: the streams (with bytes that are no
 # text, and no newline at the end), files of all kinds, arguments, environment.
