@@ -145,6 +145,8 @@ void ivm_hooks_init(struct ivm_hook hooks[IVM_HOOKS])
 		hooks[i].required = meaning[i].required;
 		hooks[i].prog_fd = -1;
 	}
+	hooks[IVM_HOOK_SCHED_WAKING].in_irq = true;
+	hooks[IVM_HOOK_SCHED_SWITCH].in_irq = true;
 }
 
 /* ---- what the kernel says about itself ---- */
@@ -564,6 +566,27 @@ int ivm_hooks_read(struct ivm_hook hooks[IVM_HOOKS], int counts_map_fd)
 		read_program(hook);
 	}
 	return 0;
+}
+
+/**
+ * ivm_hooks_missed() - events lost because a program was running already
+ * @hooks: read
+ *
+ * The kernel skips a run that interrupts another one of the same program on
+ * its CPU: always one in an interrupt.  At most hooks that is nothing to us,
+ * because only what a thread itself does can belong to a journey.
+ *
+ * Return: how many events that may have mattered.
+ */
+uint64_t ivm_hooks_missed(const struct ivm_hook hooks[IVM_HOOKS])
+{
+	uint64_t sum = 0;
+	int id;
+
+	for (id = 0; id < IVM_HOOKS; id++)
+		if (hooks[id].in_irq)
+			sum += hooks[id].missed;
+	return sum;
 }
 
 /**

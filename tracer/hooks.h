@@ -36,6 +36,7 @@ struct ivm_hook {
 	const char *gives;	/* point or facts that come from it */
 	const char *loss;	/* what a report lacks without it */
 	bool required;		/* without it nothing can be counted */
+	bool in_irq;		/* what an interrupt does there matters, too */
 	enum ivm_hook_state state;	/* how it was attached; never SILENT */
 	bool silent;		/* attached, and known not to fire here */
 	struct bpf_link *link;
@@ -43,7 +44,7 @@ struct ivm_hook {
 	uint64_t fired;		/* ran while armed */
 	uint64_t emitted;	/* events of followed VMs */
 	uint64_t lost;		/* events for which the ring buffer had no room */
-	uint64_t missed;	/* runs the kernel skipped (recursion) */
+	uint64_t missed;	/* runs the kernel skipped: in an interrupt of another run */
 	uint64_t run_ns;	/* 0 unless kernel.bpf_stats_enabled is set */
 };
 
@@ -73,6 +74,7 @@ void ivm_hooks_attach(struct ivm_hook hooks[IVM_HOOKS], const struct ivm_kernel 
 		      struct bpf_object *object);
 void ivm_hooks_detach(struct ivm_hook hooks[IVM_HOOKS]);
 int ivm_hooks_read(struct ivm_hook hooks[IVM_HOOKS], int counts_map_fd);
+uint64_t ivm_hooks_missed(const struct ivm_hook hooks[IVM_HOOKS]);
 const char *ivm_hooks_missing(const struct ivm_hook hooks[IVM_HOOKS]);
 
 const char *ivm_hook_state_name(enum ivm_hook_state state);

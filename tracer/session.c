@@ -619,10 +619,9 @@ void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost)
 	int i;
 
 	memset(lost, 0, sizeof(*lost));
-	for (i = 0; i < IVM_HOOKS; i++) {
+	for (i = 0; i < IVM_HOOKS; i++)
 		lost->ringbuf += hooks[i].lost;
-		lost->recursion += hooks[i].missed;
-	}
+	lost->recursion = ivm_hooks_missed(hooks);
 	lost->map = read_lost(s, IVM_LOST_MAP);
 	lost->page = ivm_discover_stats(s->discover)->torn;
 }
