@@ -7,6 +7,7 @@
 
 #include "qapi/error.h"
 #include "hw/pci/pci.h"
+#include "hw/qdev-properties.h"
 #include "migration/blocker.h"
 
 #if __has_include("hw/pci/pci_device.h")
@@ -30,8 +31,10 @@
 #endif
 
 #if QEMU_VERSION_MAJOR >= 10
+typedef const Property IvmProperty;
 #define IVM_PROP_LIST_END
 #else
+typedef Property IvmProperty;
 #define IVM_PROP_LIST_END DEFINE_PROP_END_OF_LIST(),
 #endif
 

@@ -324,9 +324,11 @@ static bool ivm_link_fds_item(IvmMailbox *s, bool mine, unsigned item,
     IvmLink *link = &s->link;
     bool shmem = s->shmem_bytes && link->provide_shmem == mine;
     uint32_t mode = mine ? link->rx_mode : link->tx_mode;
-    uint32_t vectors = mode == IVM_MODE_QEMU ? 0 :
-                       mine ? s->vectors : link->peer.vectors;
+    uint32_t vectors = mine ? s->vectors : link->peer.vectors;
 
+    if (mode == IVM_MODE_QEMU) {
+        vectors = 0;
+    }
     memset(msg, 0, sizeof(*msg));
     ivm_link_init_header(&msg->header, IVM_MSG_FDS, sizeof(*msg));
     if (!link->fd_pass || item > shmem + DIV_ROUND_UP(vectors, IVM_FDS_MAX)) {
@@ -529,8 +531,10 @@ static uint32_t ivm_link_settle(uint32_t wanted, uint32_t sender,
 
     switch (wanted) {
     case IVM_MODE_AUTO:
-        return direct ? IVM_MODE_DIRECT : irqfd ? IVM_MODE_IRQFD
-                                                : IVM_MODE_QEMU;
+        if (direct) {
+            return IVM_MODE_DIRECT;
+        }
+        return irqfd ? IVM_MODE_IRQFD : IVM_MODE_QEMU;
     case IVM_MODE_DIRECT:
         return direct ? wanted : IVM_MODE_DOWN;
     case IVM_MODE_IRQFD:

@@ -143,8 +143,11 @@ static void ivm_linkpage_write_link(IvmMailbox *s)
     struct ivm_linkpage *page = s->page;
     uint64_t id = s->side == IVM_SIDE_SERVER ? s->link.link_id
                                              : s->link.peer.link_id;
-    const char *name = s->name ? s->name : s->up ? s->link.peer.name : "";
+    const char *name = s->up ? s->link.peer.name : "";
 
+    if (s->name) {
+        name = s->name;
+    }
     page->link_id = cpu_to_le64(s->up ? id : 0);
     page->bar0_address = cpu_to_le64(ivm_doorbell_bar0_address(s));
     page->shmem_bytes = cpu_to_le64(s->shmem_bytes);

@@ -534,7 +534,7 @@ static char *ivm_mailbox_get_mode_received(Object *obj, Error **errp)
     return g_strdup(ivm_mode_name(IVM_MAILBOX(obj)->rx_mode));
 }
 
-static Property ivm_mailbox_properties[] = {
+static IvmProperty ivm_mailbox_properties[] = {
     DEFINE_PROP_CHR("chardev", IvmMailbox, chr),
     DEFINE_PROP_STRING("side", IvmMailbox, side_text),
     DEFINE_PROP_STRING("link", IvmMailbox, name),

@@ -6,7 +6,11 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#if __has_include("qobject/qdict.h")
+#include "qobject/qdict.h"
+#else
 #include "qapi/qmp/qdict.h"
+#endif
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "ivm-test.h"

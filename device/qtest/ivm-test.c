@@ -3,7 +3,11 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/un.h>
+#if __has_include("qobject/qdict.h")
+#include "qobject/qdict.h"
+#else
 #include "qapi/qmp/qdict.h"
+#endif
 #include "qemu/bswap.h"
 #include "ivm-test.h"
 
