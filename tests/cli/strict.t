@@ -46,6 +46,14 @@ changed "INSERT INTO lost VALUES ('before_start', 9)"
 run report --strict "$tmp/lab.ivm"
 is "ends of rings from before are no loss" "$code" 0
 
+# Refused by the device, so it never travelled in any mode
+changed "INSERT INTO journeys (id, mode, configured, outcome, from_end, vector, from_vcpu, cookie,
+	approx, posted, disordered, contended, fast_mmio, dispatch) VALUES (5000, 'unknown',
+	'direct', 'dropped', 1, 9, 0, 0, 0, 0, 0, 0, 0, 5);
+	INSERT INTO counts VALUES (1, NULL, 9, NULL, 1, 0, 0, 0, 0, 0, 1, 0)"
+run report --strict "$tmp/lab.ivm"
+is "a dropped doorbell shows no wrong mode" "$code: $err" "0: "
+
 # Where ends cannot be seen the guest may well have handled more
 recording posted
 sqlite3 -bail "$tmp/posted.ivm" "INSERT INTO guests (mode, link, from_end, from_vm, vector, sent,
