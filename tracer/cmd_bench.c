@@ -37,7 +37,7 @@
 struct bench_args {
 	char *modes, *count, *warmup, *vectors, *pattern, *format, *output, *accel, *timeout;
 	char *qemu, *guest, *buffer;
-	gboolean no_baseline, no_pin, strict;
+	gboolean no_baseline, pin, strict;
 };
 
 struct bench {
@@ -67,8 +67,8 @@ static const GOptionEntry entries[] = {
 	  "Doorbells to ring in turn, 1 (default) to 256", "N" },
 	{ "no-baseline", 0, 0, G_OPTION_ARG_NONE, &args.no_baseline,
 	  "Leave out ivshmem-doorbell", NULL },
-	{ "no-pin", 0, 0, G_OPTION_ARG_NONE, &args.no_pin,
-	  "Let both VMs run on all CPUs; by default each has its half of them", NULL },
+	{ "pin", 0, 0, G_OPTION_ARG_NONE, &args.pin,
+	  "Give each VM its half of the CPUs; wants a quiet host", NULL },
 	{ "accel", 0, 0, G_OPTION_ARG_FILENAME, &args.accel,
 	  "kvm (default), or tcg: mode qemu only", "NAME" },
 	{ "timeout", 0, 0, G_OPTION_ARG_FILENAME, &args.timeout,
@@ -201,7 +201,7 @@ static int parse_values(struct bench *bench)
 		err = ivm_parse_choice("--accel", args.accel, accels, &accel);
 	bench->format = (enum ivm_report_format)format;
 	bench->rig.tcg = accel;
-	bench->rig.no_pin = args.no_pin;
+	bench->rig.pin = args.pin;
 	bench->output = args.output ? args.output : DEFAULT_FILE;
 	if (!err)
 		err = parse_modes(bench);

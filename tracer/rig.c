@@ -293,7 +293,7 @@ static int spawn(struct ivm_rig *rig, enum ivm_rig_end end)
 	g_auto(GStrv) argv = make_argv(rig, end);
 	g_autoptr(GError) error = NULL;
 	struct vm *vm = &rig->vm[end];
-	struct child child = { .pinned = !rig->opts.no_pin };
+	struct child child = { .pinned = rig->opts.pin };
 
 	choose_cpus(end, &child.cpus);
 	child.pinned &= CPU_COUNT(&child.cpus) > 0;

@@ -40,7 +40,7 @@ struct ivm_rig_opts {
 	const char *link;		/* name of the link, and prefix of the VMs' names */
 	bool ioeventfd;			/* of ivshmem-doorbell */
 	bool tcg;			/* no KVM */
-	bool no_pin;			/* do not give each VM its half of the CPUs */
+	bool pin;			/* give each VM its half of the CPUs */
 	const char *pattern;		/* as the guest spells it: "pingpong", "burst=8", ... */
 	uint32_t count;
 	uint32_t warmup;
