@@ -115,6 +115,8 @@ static void catch_signals(void)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* A QEMU that died is told by its end, not by ours */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- options ---- */
