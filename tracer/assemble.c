@@ -365,7 +365,8 @@ static bool is_link_vector(struct ivm_assemble *a, const struct ivm_vm *vm, uint
  * With none pending a ring was counted as coalesced too early: its accept came
  * before this end point's predecessor, but its IRR bit was set after it.
  */
-static void end_point(struct ivm_assemble *a, const struct ivm_vcpu *vcpu, const struct ivm_event *e)
+static void end_point(struct ivm_assemble *a, const struct ivm_vcpu *vcpu,
+		      const struct ivm_event *e)
 {
 	struct slot *slot = find_slot(a, vcpu->vm, vcpu->vcpu_id, e->a, false);
 	struct ivm_journey *j;
