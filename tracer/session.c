@@ -327,6 +327,22 @@ static int check_permission(struct ivm_session *s)
 	return fail(s, -errno, "this kernel cannot load BPF programs");
 }
 
+/* The kernel's events name processes as the initial PID namespace does */
+static int check_namespace(struct ivm_session *s)
+{
+	static const char initial[] = "pid:[4026531836]";	/* PROC_PID_INIT_INO */
+	char name[64];
+	ssize_t bytes = readlink("/proc/self/ns/pid", name, sizeof(name) - 1);
+
+	if (bytes < 0)
+		return 0;
+	name[bytes] = 0;
+	if (!strcmp(name, initial))
+		return 0;
+	return fail(s, -EXDEV, "this is not the host's PID namespace; run ivmtrace on the "
+		    "host, or in a container that shares its PIDs");
+}
+
 static uint64_t buffer_bytes(const struct ivm_session *s)
 {
 	uint64_t wanted = s->opts.buffer_bytes ? s->opts.buffer_bytes : IVM_SESSION_BUFFER_BYTES;
@@ -408,6 +424,8 @@ static int open_parts(struct ivm_session *s)
 	int err;
 
 	err = check_permission(s);
+	if (!err)
+		err = check_namespace(s);
 	if (err)
 		return err;
 	err = ivm_kernel_open(&s->kernel);

@@ -55,7 +55,8 @@ struct ivm_session;
  * @session: set to the session, also on failure if there is something to say
  *	     with ivm_session_why(); close it in any case
  *
- * Return: 0; -EPERM without BPF permission; -EOPNOTSUPP if a hook that
+ * Return: 0; -EPERM without BPF permission; -EXDEV outside the host's PID
+ * namespace; -EOPNOTSUPP if a hook that
  * counting needs is missing; another -errno.
  */
 int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **session);
