@@ -13,6 +13,7 @@
 #include "wait.h"
 
 #define QUIET_TICKS	(100 / TICK_MS)	/* nothing more arrives after this long */
+#define WATCH_MS	5ull		/* a peer that has a CPU is done long before */
 
 struct run {
 	struct lanes *lanes;
@@ -75,12 +76,13 @@ static uint64_t ring(uint32_t vector)
 	return tsc;
 }
 
-static void keep_sample(struct lanes *lanes, uint64_t ticks)
+static void keep_sample(struct lanes *lanes, uint64_t tsc_ticks)
 {
 	struct ivm_result *result = lanes->result;
 
 	if (result->rtt_count < result->rtt_max)
-		lanes->rtt[result->rtt_count] = ticks > UINT32_MAX ? UINT32_MAX : ticks;
+		lanes->rtt[result->rtt_count] = tsc_ticks > UINT32_MAX ?
+						 UINT32_MAX : tsc_ticks;
 	result->rtt_count++;
 }
 
@@ -119,17 +121,30 @@ static void ping_flood(struct run *run)
 	}
 }
 
-/* The receiver has nothing to answer with, so its lane is looked at, not slept on */
+/*
+ * The receiver has nothing to answer with, so its lane is watched; on a host
+ * where it needs this CPU to get on, only once a tick.
+ */
+static void watch(struct run *run, uint64_t patience_tsc)
+{
+	check_alive(run, "the peer to take a burst");
+	if (rdtsc() < patience_tsc) {
+		cpu_relax();
+	} else {
+		irq_disable();
+		doze(run);
+	}
+}
+
 static void wait_burst_handled(struct run *run, uint32_t first, uint32_t touched,
 			       const uint64_t *before)
 {
+	uint64_t patience_tsc = rdtsc() + WATCH_MS * clock_khz();
 	uint32_t i, vector = first;
 
 	for (i = 0; i < touched; i++) {
-		while (peer_handled_by(run->lanes, vector) == before[vector]) {
-			check_alive(run, "the peer to take a burst");
-			cpu_relax();
-		}
+		while (peer_handled_by(run->lanes, vector) == before[vector])
+			watch(run, patience_tsc);
 		if (++vector == run->options->vectors)
 			vector = 0;
 	}
