@@ -42,8 +42,8 @@ for name in native lab posted empty; do
 	run report "$tmp/$name.ivm"
 	is "$name: text fits 100 columns" "$(LC_ALL=C.UTF-8 awk 'length($0) > 100' "$tmp/out" |
 		LC_ALL=C.UTF-8 grep -cE '^.{101,}$')" 0
-	if python3 -c 'import jsonschema' 2> /dev/null; then
-		if python3 -m jsonschema -i "$tmp/json" docs/report.schema.json 2> "$tmp/why"; then
+	if /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then
+		if /usr/bin/python3 -m jsonschema -i "$tmp/json" docs/report.schema.json 2> "$tmp/why"; then
 			ok "$name: JSON conforms to the schema"
 		else
 			not_ok "$name: JSON conforms to the schema" "$(head -n 20 "$tmp/why")"

@@ -5,29 +5,18 @@
 # NAME.json, NAME.err and NAME.code in a directory.  Judging them is
 # check-cases.py's business: this one needs nothing but a shell.
 #
-#   run-cases.sh IVMTRACE CASES OUT [PERCENT]   PERCENT of each count, for slow rigs
+#   run-cases.sh IVMTRACE CASES OUT SECONDS   SECONDS for each case at the most
 set -u
 
-ivmtrace=$1 cases=$2 out=$3 percent=${4:-100}
+ivmtrace=$1 cases=$2 out=$3 limit=$4
 mkdir -p "$out"
-
-scaled() {
-	local args=() previous=
-
-	for arg; do
-		[ "$previous" = --count ] && arg=$((arg * percent / 100))
-		args+=("$arg")
-		previous=$arg
-	done
-	echo "${args[@]}"
-}
 
 while read -r name args; do
 	case $name in ''|'#'*) continue ;; esac
-	# shellcheck disable=SC2046,SC2086 # options are words
-	set -- $(scaled $args)
+	# shellcheck disable=SC2086 # options are words
+	set -- $args
 	start=$SECONDS
-	timeout -k 10 300 "$ivmtrace" bench --no-baseline --format json --strict \
+	timeout -k 10 "$limit" "$ivmtrace" bench --no-baseline --format json --strict \
 		-o "$out/$name.ivm" "$@" > "$out/$name.json" 2> "$out/$name.err" < /dev/null
 	code=$?
 	echo $code > "$out/$name.code"
