@@ -446,6 +446,8 @@ static void release_held(struct ivm_assemble *a, struct thread *t, const struct 
 	struct ivm_journey *j;
 
 	while (held && (j = g_queue_pop_head(held))) {
+		if (j->mode == IVM_M_UNKNOWN)
+			j->mode = by->mode;
 		j->t_ns[IVM_P_ROUTE] = by->t_ns[IVM_P_ROUTE];
 		j->t_ns[IVM_P_ACCEPT] = by->t_ns[IVM_P_ACCEPT];
 		j->to_vcpu = by->to_vcpu;
@@ -511,6 +513,26 @@ static struct ivm_journey *take_waiting(struct ivm_assemble *a, const struct ivm
 	return sender ? take_open(sender) : NULL;
 }
 
+/* The QEMU main loop reads the socket: its thread is the process's first */
+static bool is_reader(const struct ivm_end *to, uint32_t tid)
+{
+	return (uint32_t)to->vm->tgid == tid;
+}
+
+/*
+ * A ring that a full socket made the device hold leaves later, from the main
+ * loop and with others.  It went up to QEMU, no eventfd was written for it, and
+ * the other QEMU's main loop raises it: it came over the socket.
+ */
+static void note_raised_by_qemu(struct ivm_assemble *a, struct ivm_journey *j,
+				const struct ivm_event *e)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+
+	if (j->mode == IVM_M_UNKNOWN && ivm_seen(j, IVM_P_USER) && is_reader(to, e->tid))
+		j->mode = IVM_M_QEMU;
+}
+
 /*
  * An accept on a thread without an open doorbell: the receiving QEMU raises
  * what it received or held (qemu mode, unmask, an irqfd it serves itself).
@@ -533,6 +555,7 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 		find_slot(a, vm, e->a, e->b, true)->others++;
 		return;
 	}
+	note_raised_by_qemu(a, j, e);
 	j->t_ns[IVM_P_ROUTE] = s->route_ns;
 	j->t_ns[IVM_P_ACCEPT] = e->t_ns;
 	j->to_vcpu = e->a;
@@ -720,12 +743,6 @@ static void sender_event(struct ivm_assemble *a, struct thread *t, const struct 
 }
 
 /* ---- events of the link's socket ---- */
-
-/* The QEMU main loop reads the socket: its thread is the process's first */
-static bool is_reader(const struct ivm_end *to, uint32_t tid)
-{
-	return (uint32_t)to->vm->tgid == tid;
-}
 
 static void wake_reader(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
 {

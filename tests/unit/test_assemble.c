@@ -261,6 +261,7 @@ static void full_socket_holds_the_ring(void **state)
 
 	(void)state;
 	ring(f, 0, 1);
+	ev(f, A_VCPU, IVM_EV_USER_EXIT, IVM_KVM_EXIT_MMIO, 0, 0);
 	ev(f, A_VCPU, IVM_EV_SENDMSG, 1, 1, SOCKET_FD);
 	ev(f, A_VCPU, IVM_EV_SENDMSG_RET, -EAGAIN, 0, SOCKET_FD);
 	ring(f, 0, 2);
@@ -275,6 +276,8 @@ static void full_socket_holds_the_ring(void **state)
 
 	assert_int_equal(counts(f)->delivered, 1);
 	assert_int_equal(counts(f)->coalesced, 1);
+	assert_int_equal(journey(f, 0)->mode, IVM_M_QEMU);
+	assert_int_equal(journey(f, 1)->mode, IVM_M_QEMU);
 	assert_int_equal(ivm_assemble_stats(f->a)->stream_gaps, 0);
 	assert_int_equal(ivm_assemble_stats(f->a)->unmatched, 0);
 	fixture_free(f);
