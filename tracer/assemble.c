@@ -43,6 +43,7 @@ struct slot {
 
 /* One direction of a link's socket, by its receiving end */
 struct stream {
+	uint64_t link_id;		/* of the link-up that the rest belongs to */
 	GQueue sent;			/* by sequence */
 	GQueue received;
 	uint64_t sent_upto;		/* highest sequence seen in a send */
@@ -191,6 +192,19 @@ static struct slot *find_slot(struct ivm_assemble *a, const struct ivm_vm *vm, u
 	return slot;
 }
 
+static void record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome);
+
+/* A new connection counts from 1; what was in the old one's socket went with it */
+static void reset_stream(struct ivm_assemble *a, struct stream *stream, uint64_t link_id)
+{
+	struct ivm_journey *j;
+
+	while ((j = g_queue_pop_head(&stream->sent)))
+		record_as(a, j, IVM_O_DROPPED);
+	stream->sent_upto = 0;
+	stream->link_id = link_id;
+}
+
 static struct stream *get_stream(struct ivm_assemble *a, const struct ivm_end *to)
 {
 	struct stream *stream = g_hash_table_lookup(a->streams, GUINT_TO_POINTER(to->id));
@@ -199,6 +213,9 @@ static struct stream *get_stream(struct ivm_assemble *a, const struct ivm_end *t
 		stream = g_new0(struct stream, 1);
 		g_hash_table_insert(a->streams, GUINT_TO_POINTER(to->id), stream);
 	}
+	/* 0 while down: messages of the last connection may still be read */
+	if (to->page.link_id && to->page.link_id != stream->link_id)
+		reset_stream(a, stream, to->page.link_id);
 	return stream;
 }
 
@@ -600,6 +617,9 @@ static void open_doorbell(struct ivm_assemble *a, struct thread *t, const struct
 	uint32_t vector;
 
 	if (e->type != IVM_EV_MMIO || e->t_ns >= a->stop_ns)
+		return;
+	/* The device ignores any other access */
+	if (e->c != sizeof(uint32_t) || e->a % sizeof(uint32_t))
 		return;
 	from = ivm_topology_doorbell(a->topology, e->tgid, e->a, &vector);
 	if (!from)

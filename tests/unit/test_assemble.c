@@ -297,6 +297,53 @@ static void stream_gap_is_counted(void **state)
 	fixture_free(f);
 }
 
+static void set_link(struct fixture *f, uint64_t link_id)
+{
+	struct ivm_linkpage page;
+	int side;
+
+	make_page(&page, link_id, IVM_MODE_QEMU);
+	page.up = link_id != 0;
+	for (side = 0; side < 2; side++)
+		ivm_topology_update_end(f->topology, f->end[side], &page);
+}
+
+/* Sequences start again at 1; what was in the old socket is cut off */
+static void reconnect_starts_a_new_stream(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_QEMU);
+
+	(void)state;
+	ring(f, 0, 1);
+	ev(f, A_VCPU, IVM_EV_SENDMSG, 8, 8, SOCKET_FD);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+	set_link(f, 0);
+	set_link(f, 0x9999);
+	ring(f, 0, 2);
+	ev(f, A_VCPU, IVM_EV_SENDMSG, 1, 1, SOCKET_FD);
+	ev(f, B_MAIN, IVM_EV_RECVMSG, 1, 1, SOCKET_FD);
+	route_accept(f, B_MAIN, 0);
+	ev(f, B_VCPU, IVM_EV_INJ, IRQ(0), 0, 0);
+	finish(f);
+	assert_int_equal(counts(f)->dropped, 1);
+	assert_int_equal(counts(f)->delivered, 1);
+	assert_int_equal(ivm_assemble_stats(f->a)->stream_gaps, 0);
+	fixture_free(f);
+}
+
+static void odd_access_is_no_doorbell(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_DIRECT);
+
+	(void)state;
+	ev(f, A_VCPU, IVM_EV_MMIO, DOORBELL(0), 1, 2);
+	ev(f, A_VCPU, IVM_EV_MMIO, DOORBELL(0) + 2, 1, 4);
+	ev(f, A_VCPU, IVM_EV_MMIO, BAR0, 1, 4);
+	finish(f);
+	assert_int_equal(ivm_assemble_counts(f->a)->len, 0);
+	fixture_free(f);
+}
+
 static void rings_before_the_end_point_coalesce(void **state)
 {
 	struct fixture *f = fixture_new(IVM_MODE_DIRECT);
@@ -611,8 +658,8 @@ static void callback_errors_come_out(void **state)
 {
 	struct fixture *f = fixture_new(IVM_MODE_DIRECT);
 	struct ivm_assemble *a = ivm_assemble_new(f->topology, disk_full, NULL);
-	struct ivm_event e = { .t_ns = 1, .a = DOORBELL(VECTORS), .tgid = A_MAIN, .tid = A_VCPU,
-			       .type = IVM_EV_MMIO };
+	struct ivm_event e = { .t_ns = 1, .a = DOORBELL(VECTORS), .c = 4, .tgid = A_MAIN,
+			       .tid = A_VCPU, .type = IVM_EV_MMIO };
 
 	(void)state;
 	ivm_assemble_event(a, &e);
@@ -714,6 +761,8 @@ int main(void)
 		cmocka_unit_test(qemu_passes_the_socket),
 		cmocka_unit_test(full_socket_holds_the_ring),
 		cmocka_unit_test(stream_gap_is_counted),
+		cmocka_unit_test(reconnect_starts_a_new_stream),
+		cmocka_unit_test(odd_access_is_no_doorbell),
 		cmocka_unit_test(rings_before_the_end_point_coalesce),
 		cmocka_unit_test(end_with_nothing_pending_takes_back),
 		cmocka_unit_test(reinjection_is_no_second_end),
