@@ -7,7 +7,7 @@ LAB_RUN    = O=$(abspath $(O)) tests/lab/run.sh --kernel $(LAB_KERNEL)
 
 lab-image:
 	$(call msg,LAB,$(LAB_KERNEL))
-	$(Q)tests/lab/fetch-emulator.sh >/dev/null
+	$(Q)tests/lab/build-emulator.sh >/dev/null
 	$(Q)tests/lab/build-image.sh $(LAB_KERNEL) >/dev/null
 
 lab-shell: lab-image

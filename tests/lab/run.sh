@@ -119,7 +119,7 @@ find_qemu()
 		qemu=$IVM_LAB_QEMU
 		command -v "$qemu" >/dev/null || die "IVM_LAB_QEMU='$qemu': no such program"
 	else
-		qemu=$("$here/fetch-emulator.sh") || die "no QEMU for the lab (IVM_LAB_QEMU names one)"
+		qemu=$("$here/build-emulator.sh") || die "no QEMU for the lab (IVM_LAB_QEMU names one)"
 	fi
 }
 
@@ -232,7 +232,7 @@ qemu_arguments()
 	local append="console=ttyS0 panic=-1 oops=panic mitigations=off tsc=reliable"
 
 	append+=" clocksource=tsc nowatchdog"
-	args=(-accel "tcg,thread=multi" -cpu max -smp "$cpus" -m "$memory" -nodefaults
+	args=(-accel "tcg,thread=single" -cpu max -smp "$cpus" -m "$memory" -nodefaults
 	      -no-user-config -display none -no-reboot -kernel "$image/vmlinuz"
 	      -initrd "$image/initrd"
 	      -drive "file=$work/root.img,if=virtio,format=raw,cache=unsafe")

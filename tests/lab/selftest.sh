@@ -86,7 +86,7 @@ kill_run()
 
 echo "TAP version 13"
 echo "# kernel $kernel"
-if ! "$here/build-image.sh" "$kernel" >/dev/null || ! "$here/fetch-emulator.sh" >/dev/null; then
+if ! "$here/build-image.sh" "$kernel" >/dev/null || ! "$here/build-emulator.sh" >/dev/null; then
 	echo "Bail out! the lab cannot be built"
 	exit 1
 fi
