@@ -7,14 +7,13 @@
 QEMU_SRC ?=
 export QEMU_SRC
 
-QEMU     = $(O)/qemu/qemu-system-x86_64
-
 device:
 	$(Q)device/build-qemu.sh --link $(O)/qemu
 
-check-device: device
-	$(Q)device/qtest/run.sh $(O)/qemu
+DEVICE_TESTS = device/qtest/mailbox.t device/qtest/link.t
+VM_CHECKS   += $(DEVICE_TESTS)
 
-VM_CHECKS += device/qtest/run.sh
+check-device: device
+	$(Q)$(VM_ENV) tests/run.sh -t 300 $(DEVICE_TESTS)
 
 .PHONY: device check-device
