@@ -72,7 +72,7 @@ KERNEL ?= 6.1
 BENCH  ?=
 
 bench: deps
-	$(Q)$(MAKE) --no-print-directory device guest tracer
+	$(Q)$(MAKE) --no-print-directory -s device guest tracer
 	$(Q)tests/vm/bench.sh $(O) $(RIG) $(KERNEL) $(BENCH)
 
 # One closing line for both halves, whichever fails
