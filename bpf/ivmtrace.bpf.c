@@ -28,8 +28,6 @@ typedef __u64 uint64_t;
 
 #define PAGE_SHIFT		12
 #define KVM_TRACE_MMIO_WRITE	2
-#define MSI_WINDOW		0xfee00000ull
-#define MSI_WINDOW_BYTES	0x100000ull
 #define IVM_NO_ADDRESS		(~0ull)
 #define IVM_SOCKET_UNITS	128	/* QEMU reads 4 KiB at a time */
 
@@ -402,21 +400,12 @@ IVM_TRACEPOINT(kvm_fast_mmio)
 
 /* ---- from the doorbell to the local APIC ---- */
 
-/*
- * QEMU's APIC hands a message that its own device sent to KVM with the offset
- * into the APIC's window as its address: put the window back.
- */
-static __always_inline __u64 msi_address(__u64 address)
-{
-	return address < MSI_WINDOW_BYTES ? MSI_WINDOW | address : address;
-}
-
 IVM_TRACEPOINT(kvm_msi_set_irq)
 {
 	struct hook h;
 
 	if (hook_begin(&h, now_ns, IVM_HOOK_KVM_MSI_SET_IRQ) && may_signal(&h))
-		emit(&h, IVM_EV_MSI, msi_address(ctx[0]), ctx[1], 0);
+		emit(&h, IVM_EV_MSI, ctx[0], ctx[1], 0);
 }
 
 IVM_TRACEPOINT(kvm_set_irq)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The assembler's own state, shared by its parts and by nobody else:
+ *
+ *   assemble.c          events in time order, who takes them, the end
+ *   assemble_state.c    where journeys wait, and how they leave
+ *   assemble_send.c     from the doorbell to the accept
+ *   assemble_receive.c  from the accept to the guest
+ */
+#ifndef IVM_ASSEMBLE_LOCAL_H
+#define IVM_ASSEMBLE_LOCAL_H
+
+#include "assemble.h"
+
+#define MSI_VECTOR(data)	((uint8_t)(data))
+
+/* All that is known about one thread, whatever its part */
+struct thread {
+	struct ivm_sender sender;
+	GPtrArray *active;		/* journeys this vCPU may still stamp */
+	struct stream *sending;		/* inside sendmsg() with the RING of ... */
+	uint64_t sending_id;		/* ... this journey */
+	struct slot *accepted;		/* where it handed over last ... */
+	uint64_t accepted_id;		/* ... this journey, which may be gone by now */
+	uint32_t cpu;			/* where it was last seen */
+};
+
+/* Accepted and pending on one (VM, vCPU, IDT vector) */
+struct slot {
+	GQueue pending;
+	struct ivm_journey *taken;	/* the newest one counted as coalesced */
+	uint64_t others;		/* accepts that no ring caused: LINK_VECTOR */
+};
+
+/* One direction of a link's socket, by its receiving end */
+struct stream {
+	uint64_t link_id;		/* of the link-up that the rest belongs to */
+	GQueue sent;			/* by sequence */
+	GQueue received;
+	uint64_t sent_upto;		/* highest sequence seen in a send */
+};
+
+struct ivm_assemble {
+	const struct ivm_topology *topology;
+	ivm_journey_fn fn;
+	void *arg;
+	int err;			/* the first one of @fn */
+
+	GArray *queue;			/* struct ivm_event, not worked off yet */
+	uint64_t now_ns;		/* time of the last event worked off */
+	uint64_t stop_ns;		/* no dispatch counts from here on */
+	uint64_t last_id;
+	bool inject_seen;		/* kvm_inj_virq fires on this host */
+
+	GHashTable *threads;		/* tid -> struct thread */
+	GHashTable *slots;		/* slot key -> struct slot */
+	GHashTable *streams;		/* end id -> struct stream */
+	GHashTable *works;		/* work item -> struct ivm_journey */
+	GHashTable *held;		/* (end, vector) -> GQueue */
+	GHashTable *counts;		/* (end, vector) -> struct ivm_counts */
+	GPtrArray *count_rows;		/* the same, in order of appearance */
+	struct ivm_assemble_stats stats;
+};
+
+/* assemble_state.c */
+struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid);
+struct slot *assemble_slot(struct ivm_assemble *a, const struct ivm_vm *vm, uint32_t vcpu_id,
+			   uint8_t irq_vector, bool create);
+struct stream *assemble_stream(struct ivm_assemble *a, const struct ivm_end *to);
+struct ivm_counts *assemble_counts_of(struct ivm_assemble *a, const struct ivm_journey *j);
+struct thread *assemble_receiver(struct ivm_assemble *a, const struct ivm_journey *j);
+struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id);
+GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create);
+void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j);
+void assemble_record(struct ivm_assemble *a, struct ivm_journey *j);
+void assemble_record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome);
+
+/* assemble_send.c */
+struct ivm_journey *assemble_take_open(struct thread *t);
+void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_start_work(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_finish_send(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_wake_reader(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_run_reader(struct ivm_assemble *a, const struct ivm_event *e);
+void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e);
+
+/* assemble_receive.c */
+void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j);
+void assemble_end_event(struct ivm_assemble *a, const struct ivm_event *e);
+void assemble_receiver_event(struct ivm_assemble *a, struct thread *rx, const struct ivm_event *e);
+void assemble_kick(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_posted(struct ivm_assemble *a, struct thread *t);
+
+#endif /* IVM_ASSEMBLE_LOCAL_H */

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Where journeys wait for their next event, and how they leave.
+ */
+#include "assemble_local.h"
+
+struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid)
+{
+	struct thread *t = g_hash_table_lookup(a->threads, GUINT_TO_POINTER(tid));
+
+	if (!t) {
+		t = g_new0(struct thread, 1);
+		t->active = g_ptr_array_new();
+		g_hash_table_insert(a->threads, GUINT_TO_POINTER(tid), t);
+	}
+	return t;
+}
+
+struct slot *assemble_slot(struct ivm_assemble *a, const struct ivm_vm *vm, uint32_t vcpu_id,
+			   uint8_t irq_vector, bool create)
+{
+	gint64 key = (gint64)vm->id << 40 | (gint64)vcpu_id << 8 | irq_vector;
+	struct slot *slot = g_hash_table_lookup(a->slots, &key);
+
+	if (!slot && create) {
+		slot = g_new0(struct slot, 1);
+		g_hash_table_insert(a->slots, g_memdup2(&key, sizeof(key)), slot);
+	}
+	return slot;
+}
+
+/* A new connection counts from 1; what was in the old one's socket went with it */
+static void reset_stream(struct ivm_assemble *a, struct stream *stream, uint64_t link_id)
+{
+	struct ivm_journey *j;
+
+	while ((j = g_queue_pop_head(&stream->sent)))
+		assemble_record_as(a, j, IVM_O_DROPPED);
+	stream->sent_upto = 0;
+	stream->link_id = link_id;
+}
+
+struct stream *assemble_stream(struct ivm_assemble *a, const struct ivm_end *to)
+{
+	struct stream *stream = g_hash_table_lookup(a->streams, GUINT_TO_POINTER(to->id));
+
+	if (!stream) {
+		stream = g_new0(struct stream, 1);
+		g_hash_table_insert(a->streams, GUINT_TO_POINTER(to->id), stream);
+	}
+	/* 0 while down: messages of the last connection may still be read */
+	if (to->page.link_id && to->page.link_id != stream->link_id)
+		reset_stream(a, stream, to->page.link_id);
+	return stream;
+}
+
+static gpointer vector_key(uint32_t end_id, uint32_t vector)
+{
+	return GSIZE_TO_POINTER((gsize)end_id << 16 | vector);
+}
+
+struct ivm_counts *assemble_counts_of(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	gpointer key = vector_key(j->from_end, j->vector);
+	struct ivm_counts *c = g_hash_table_lookup(a->counts, key);
+
+	if (!c) {
+		c = g_new0(struct ivm_counts, 1);
+		c->from_end = j->from_end;
+		c->vector = j->vector;
+		g_hash_table_insert(a->counts, key, c);
+		g_ptr_array_add(a->count_rows, c);
+	}
+	/* A link can be found before its peer is, or its MSI-X be set up later */
+	if (j->to_end)
+		c->to_end = j->to_end;
+	if (j->irq_vector)
+		c->irq_vector = j->irq_vector;
+	return c;
+}
+
+struct thread *assemble_receiver(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+	const struct ivm_vcpu *vcpu;
+
+	if (!to)
+		return NULL;
+	vcpu = ivm_topology_vcpu_by_id(a->topology, to->vm, j->to_vcpu);
+	return vcpu ? assemble_thread(a, vcpu->tid) : NULL;
+}
+
+/* Journeys are told by number: by now the pointer may be another's */
+struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id)
+{
+	GList *l;
+
+	for (l = queue->tail; l; l = l->prev)
+		if (((struct ivm_journey *)l->data)->id == id)
+			return l->data;
+	return NULL;
+}
+
+GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create)
+{
+	gpointer key = vector_key(to_end, vector);
+	GQueue *held = g_hash_table_lookup(a->held, key);
+
+	if (!held && create) {
+		held = g_queue_new();
+		g_hash_table_insert(a->held, key, held);
+	}
+	return held;
+}
+
+void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	g_queue_push_tail(assemble_held(a, j->to_end, j->vector, true), j);
+}
+
+static void count_outcome(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	struct ivm_counts *c = assemble_counts_of(a, j);
+
+	switch (j->outcome) {
+	case IVM_O_DELIVERED:
+		c->delivered++;
+		break;
+	case IVM_O_COALESCED:
+		c->coalesced++;
+		break;
+	case IVM_O_MASKED:
+		c->masked++;
+		break;
+	case IVM_O_DROPPED:
+		c->dropped++;
+		break;
+	case IVM_O_UNFINISHED:
+		c->unfinished++;
+		break;
+	}
+}
+
+/* Hands the journey to the caller and frees it */
+void assemble_record(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	int err;
+
+	ivm_check_order(j);
+	if (j->flags & IVM_J_DISORDERED)
+		a->stats.disordered++;
+	count_outcome(a, j);
+	err = a->fn(a->arg, j);
+	if (err && !a->err)
+		a->err = err;
+	g_free(j);
+}
+
+void assemble_record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome)
+{
+	j->outcome = outcome;
+	assemble_record(a, j);
+}
