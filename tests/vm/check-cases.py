@@ -115,6 +115,24 @@ def check_schema(tap, case, report):
     tap.check(not first, f"{case}: conforms to the schema", f"{first}")
 
 
+def check_doctor(tap, out, rig, report):
+    """What doctor said before any traffic is what the recording then saw."""
+    try:
+        doctor = json.load(open(os.path.join(out, "doctor.json")))["hooks"]
+    except (OSError, ValueError, KeyError) as error:
+        tap.check(False, "doctor prints its hooks as JSON", str(error))
+        return
+    seen = report["host"]["hooks"]
+    bad = {h: (d["state"], seen.get(h)) for h, d in doctor.items() if d["state"] != seen.get(h)}
+    tap.check(doctor and not bad, "doctor and recording agree on each hook", f"{bad}")
+    fired = {h: s["fired"] for h, s in report["host"]["hook_stats"].items()}
+    bad = {h: d["fires"] for h, d in doctor.items() if d["fires"] == "no" and fired.get(h)}
+    tap.check(not bad, "what doctor says never fires never fired", f"{bad}")
+    if rig == "lab":
+        bad = {h: doctor.get(h) for h in LAB_HOOKS if doctor[h]["fires"] != "yes"}
+        tap.check(not bad, "doctor saw exit, entry, inject and signal fire", f"{bad}")
+
+
 def check_pingpong(tap, case, groups):
     bad = [g for g in groups if g["delivered"] != g["rung"]]
     tap.check(not bad, f"{case}: every ring is delivered", f"{bad[:1]}")
@@ -143,6 +161,8 @@ def check_case(tap, case, args, out, rig):
     check_hooks(tap, case, report, rig)
     if "pingpong" in args:
         check_pingpong(tap, case, groups)
+    if case == "pingpong":
+        check_doctor(tap, out, rig, report)
 
 
 def main():

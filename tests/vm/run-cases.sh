@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Runs the traffic of cases.txt, here or inside the lab, and leaves for each case
-# NAME.json, NAME.err and NAME.code in a directory.  Judging them is
+# NAME.json, NAME.err and NAME.code in a directory, and doctor.json beside them.  Judging them is
 # check-cases.py's business: this one needs nothing but a shell.
 #
 #   run-cases.sh IVMTRACE CASES OUT SECONDS   SECONDS for each case at the most
@@ -10,6 +10,7 @@ set -u
 
 ivmtrace=$1 cases=$2 out=$3 limit=$4
 mkdir -p "$out"
+timeout -k 10 120 "$ivmtrace" doctor --format json > "$out/doctor.json" < /dev/null
 
 while read -r name args; do
 	case $name in ''|'#'*) continue ;; esac
