@@ -35,7 +35,7 @@ configure_flags=(
 	--datadir=/usr/local/ivmtrace/share --with-suffix=
 )
 
-firmware=(bios-256k.bin bios.bin kvmvapic.bin linuxboot.bin linuxboot_dma.bin
+firmware=(efi-e1000.rom efi-virtio.rom bios-256k.bin bios.bin kvmvapic.bin linuxboot.bin linuxboot_dma.bin
 	multiboot.bin multiboot_dma.bin pvh.bin qboot.rom vgabios-stdvga.bin)
 
 # What of device/ is compiled into QEMU, and what into its qtests
