@@ -46,7 +46,6 @@ struct bench {
 	enum ivm_report_format format;
 	const char *output;
 	uint64_t buffer_bytes;
-	const char *rig_name;
 	struct ivm_session *session;
 	struct ivm_recording *recording;
 };
@@ -496,16 +495,6 @@ static int run_all(struct bench *bench)
 	return err ? err : run_baseline(bench, false);
 }
 
-/* The lab is a KVM host whose own CPU is QEMU's TCG */
-static const char *name_rig(void)
-{
-	g_autofree char *cpuinfo = NULL;
-
-	if (!g_file_get_contents("/proc/cpuinfo", &cpuinfo, NULL, NULL))
-		return "native";
-	return strstr(cpuinfo, "QEMU TCG CPU") ? "lab" : "native";
-}
-
 static void announce(const struct bench *bench)
 {
 	g_autofree char *modes = g_strjoinv(", ", bench->modes);
@@ -513,7 +502,7 @@ static void announce(const struct bench *bench)
 
 	uname(&host);
 	ivm_info("bench on %s, kernel %s: %s; %s, %u doorbells + %u warm-up, %u vector%s",
-		 bench->rig_name, host.release, modes, bench->rig.pattern, bench->rig.count,
+		 ivm_session_rig(), host.release, modes, bench->rig.pattern, bench->rig.count,
 		 bench->rig.warmup, bench->rig.vectors, bench->rig.vectors == 1 ? "" : "s");
 	if (bench->rig.tcg)
 		ivm_info("a host sees nothing of its guests under TCG: round trips only");
@@ -534,9 +523,7 @@ static int record_all(struct bench *bench)
 		err = ivm_session_finish(bench->session, bench->recording);
 	if (err)
 		return session_error(bench);
-	err = ivm_recording_set(bench->recording, "rig", bench->rig_name);
-	if (!err)
-		err = ivm_recording_finish(bench->recording);
+	err = ivm_recording_finish(bench->recording);
 	return err ? ivm_error(err, "cannot write %s", bench->output) : 0;
 }
 
@@ -624,7 +611,6 @@ static int run_bench(int argc, char **argv)
 		err = parse_values(&bench);
 	if (!err) {
 		catch_signals();
-		bench.rig_name = name_rig();
 		err = open_and_record(&bench);
 	}
 	if (!err)

@@ -644,6 +644,15 @@ void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost)
 	lost->page = ivm_discover_stats(s->discover)->torn;
 }
 
+const char *ivm_session_rig(void)
+{
+	g_autofree char *cpuinfo = NULL;
+
+	if (!g_file_get_contents("/proc/cpuinfo", &cpuinfo, NULL, NULL))
+		return "native";
+	return strstr(cpuinfo, "QEMU TCG CPU") ? "lab" : "native";
+}
+
 static int record_host(struct ivm_session *s, struct ivm_recording *r)
 {
 	struct utsname host;
@@ -653,6 +662,8 @@ static int record_host(struct ivm_session *s, struct ivm_recording *r)
 	err = ivm_recording_set(r, "kernel", host.release);
 	if (!err)
 		err = ivm_recording_set(r, "arch", host.machine);
+	if (!err)
+		err = ivm_recording_set(r, "rig", ivm_session_rig());
 	if (!err)
 		err = ivm_recording_set(r, "backend", "bpf");
 	if (!err)

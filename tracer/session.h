@@ -132,6 +132,14 @@ int ivm_session_stop(struct ivm_session *s);
 int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording);
 
 /**
+ * ivm_session_rig() - what kind of host this is
+ *
+ * Return: "lab" where the CPU itself is emulated by QEMU's TCG, so that times
+ * compare only with each other; else "native".
+ */
+const char *ivm_session_rig(void);
+
+/**
  * ivm_session_close() - detaches and frees
  * @s: may be NULL
  */
