@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../reports/report.h"
+#include "clock.h"
 #include "command.h"
 #include "error.h"
 #include "options.h"
@@ -93,14 +94,6 @@ static const struct ivm_options options = {
 	.description = "Exit status 2 if the guests counted otherwise than the tracer.",
 	.entries = entries,
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
 
 static void on_signal(int signal)
 {
@@ -247,10 +240,10 @@ static int drive_to(struct bench *bench, struct ivm_rig *rig, enum ivm_rig_state
 
 static int settle(struct bench *bench)
 {
-	uint64_t end = now_ns() + SETTLE_NS;
+	uint64_t end = ivm_now_ns() + SETTLE_NS;
 	int err = 0;
 
-	while (!err && now_ns() < end)
+	while (!err && ivm_now_ns() < end)
 		err = ivm_session_poll(bench->session, POLL_MS);
 	return err ? session_error(bench) : 0;
 }
@@ -273,7 +266,7 @@ static const struct ivm_end *find_end(const struct bench *bench, pid_t pid)
 static int find_ends(struct bench *bench, struct ivm_rig *rig,
 		     const struct ivm_end *ends[IVM_RIG_ENDS])
 {
-	uint64_t deadline = now_ns() + FIND_LINK_NS;
+	uint64_t deadline = ivm_now_ns() + FIND_LINK_NS;
 	int i, err;
 
 	for (;;) {
@@ -284,7 +277,7 @@ static int find_ends(struct bench *bench, struct ivm_rig *rig,
 			ends[i] = find_end(bench, ivm_rig_pid(rig, i));
 		if (ends[IVM_RIG_PING] && ends[IVM_RIG_PONG])
 			return 0;
-		if (now_ns() > deadline)
+		if (ivm_now_ns() > deadline)
 			return ivm_fail("the guests see each other, but no link between processes "
 					"%d and %d was found", (int)ivm_rig_pid(rig, IVM_RIG_PING),
 					(int)ivm_rig_pid(rig, IVM_RIG_PONG));
@@ -394,14 +387,14 @@ static int start(struct bench *bench, const struct ivm_rig_opts *opts, struct iv
 
 static int go(struct bench *bench, struct ivm_rig *rig, const char *what)
 {
-	uint64_t from_ns = now_ns();
+	uint64_t from_ns = ivm_now_ns();
 	int err;
 
 	if (ivm_rig_go(rig))
 		return rig_error(rig);
 	err = drive_to(bench, rig, IVM_RIG_DONE);
 	if (!err)
-		ivm_info("%s: done in %.1f s", what, (double)(now_ns() - from_ns) / 1e9);
+		ivm_info("%s: done in %.1f s", what, (double)(ivm_now_ns() - from_ns) / 1e9);
 	return err;
 }
 

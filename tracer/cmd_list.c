@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <json-c/json.h>
 
+#include "clock.h"
 #include "command.h"
 #include "discover.h"
 #include "error.h"
@@ -187,11 +188,6 @@ static void print_json(const struct ivm_topology *t)
 
 /* ---- the command ---- */
 
-static uint64_t now_ns(void)
-{
-	return g_get_monotonic_time() * 1000ull;
-}
-
 static int libbpf_silent(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	(void)level;
@@ -203,11 +199,11 @@ static int libbpf_silent(enum libbpf_print_level level, const char *fmt, va_list
 /* Twice: a link page that is down is claimed only when it stays */
 static int scan(struct ivm_discover *d)
 {
-	int err = ivm_discover_scan(d, now_ns(), true);
+	int err = ivm_discover_scan(d, ivm_now_ns(), true);
 
 	if (!err) {
 		g_usleep(SETTLE_MS * 1000);
-		err = ivm_discover_scan(d, now_ns(), true);
+		err = ivm_discover_scan(d, ivm_now_ns(), true);
 	}
 	return err ? ivm_error(err, "cannot look for VMs in /proc") : 0;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "command.h"
 #include "error.h"
 #include "options.h"
@@ -60,14 +61,6 @@ static void catch_signals(void)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SEC_NS + now.tv_nsec;
 }
 
 /* ---- the workload ---- */
@@ -151,7 +144,7 @@ static void announce(struct record *r)
 
 static int follow(struct record *r)
 {
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = ivm_now_ns();
 	int err;
 
 	for (;;) {
@@ -160,7 +153,7 @@ static int follow(struct record *r)
 			return session_error(r, err);
 		if (interrupted || (r->command && child_ended(r)))
 			return 0;
-		if (r->duration_ns && now_ns() - start_ns >= r->duration_ns)
+		if (r->duration_ns && ivm_now_ns() - start_ns >= r->duration_ns)
 			return 0;
 	}
 }

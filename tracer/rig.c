@@ -25,6 +25,7 @@
 #include <glib.h>
 
 #include "../device/ivm-linkpage.h"
+#include "clock.h"
 #include "ivshmem_server.h"
 #include "lane.h"
 #include "rig.h"
@@ -62,14 +63,6 @@ struct ivm_rig {
 };
 
 static const char *const vm_names[IVM_RIG_ENDS] = { "pong", "ping" };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t host_tsc(void)
 {
@@ -358,7 +351,7 @@ int ivm_rig_start(const struct ivm_rig_opts *opts, struct ivm_rig **out)
 		rig->vm[i].line = g_string_new(NULL);
 	}
 	rig->shmem_bytes = choose_shmem(opts);
-	rig->start_ns = now_ns();
+	rig->start_ns = ivm_now_ns();
 	rig->start_tsc = host_tsc();
 	rig->deadline_ns = rig->start_ns + (opts->timeout_s + GRACE_S) * NS_PER_S;
 	err = check_kvm(rig);
@@ -526,7 +519,7 @@ int ivm_rig_poll(struct ivm_rig *rig, int timeout_ms)
 	if (err)
 		return err;
 	advance(rig);
-	if (now_ns() > rig->deadline_ns && rig->state != IVM_RIG_GONE)
+	if (ivm_now_ns() > rig->deadline_ns && rig->state != IVM_RIG_GONE)
 		return fail(rig, -ETIMEDOUT, "the guests of %s did not %s within %u s",
 			    rig->opts.link, rig->state == IVM_RIG_STARTING ? "get ready" : "finish",
 			    rig->opts.timeout_s + GRACE_S);
@@ -543,7 +536,7 @@ static int open_gates(struct ivm_rig *rig, enum ivm_rig_state next)
 				    rig->opts.link);
 	}
 	rig->state = next;
-	rig->deadline_ns = now_ns() + (rig->opts.timeout_s + GRACE_S) * NS_PER_S;
+	rig->deadline_ns = ivm_now_ns() + (rig->opts.timeout_s + GRACE_S) * NS_PER_S;
 	return 0;
 }
 
@@ -614,7 +607,7 @@ static int map_shmem(const struct ivm_rig *rig, void **map)
  */
 static double tick_ns(const struct ivm_rig *rig, uint32_t guest_khz)
 {
-	uint64_t ticks = host_tsc() - rig->start_tsc, ns = now_ns() - rig->start_ns;
+	uint64_t ticks = host_tsc() - rig->start_tsc, ns = ivm_now_ns() - rig->start_ns;
 
 	if (rig->opts.tcg && ticks)
 		return (double)ns / (double)ticks;

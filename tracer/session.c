@@ -14,6 +14,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "clock.h"
 #include "discover.h"
 #include "ivmtrace.skel.h"
 #include "session.h"
@@ -51,14 +52,6 @@ struct ivm_session {
 	char start[32];			/* ISO 8601, of arming */
 	char why[512];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 static int fail(struct ivm_session *s, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -274,7 +267,7 @@ static int sync_maps(struct ivm_session *s)
 
 static int scan(struct ivm_session *s, bool everything)
 {
-	uint64_t now = now_ns();
+	uint64_t now = ivm_now_ns();
 	int err;
 
 	if (!everything && now - s->scanned_ns < SCAN_NS)
@@ -474,7 +467,7 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 		return err;
 	s->recording = recording;
 	stamp_start(s);
-	s->armed_ns = now_ns();
+	s->armed_ns = ivm_now_ns();
 	s->skel->bss->armed = 1;
 	return 0;
 }
@@ -489,7 +482,7 @@ static int consume(struct ivm_session *s)
 /* Topology first: the events to be worked off may be of a link just found */
 static int work_off(struct ivm_session *s)
 {
-	uint64_t now = now_ns();
+	uint64_t now = ivm_now_ns();
 	int err = consume(s);
 
 	if (!err)
@@ -547,7 +540,7 @@ static int drain(struct ivm_session *s)
 {
 	int err = 0;
 
-	while (!err && now_ns() - s->stopped_ns < drain_ns(s))
+	while (!err && ivm_now_ns() - s->stopped_ns < drain_ns(s))
 		err = ivm_session_poll(s, 20);
 	return err;
 }
@@ -584,7 +577,7 @@ static void find_silent(struct ivm_session *s)
 /* All events are in: what is still in flight now has met its fate */
 static int settle(struct ivm_session *s)
 {
-	uint64_t now = now_ns();
+	uint64_t now = ivm_now_ns();
 	int err = consume(s);
 
 	if (!err)
@@ -603,7 +596,7 @@ int ivm_session_stop(struct ivm_session *s)
 {
 	int err;
 
-	s->stopped_ns = now_ns();
+	s->stopped_ns = ivm_now_ns();
 	ivm_assemble_stop(s->assemble, s->stopped_ns);
 	err = drain(s);
 	s->skel->bss->armed = 0;
