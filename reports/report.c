@@ -586,22 +586,3 @@ int ivm_report_print(sqlite3 *db, enum ivm_report_format format, FILE *out)
 	ivm_report_free(r);
 	return err;
 }
-
-/**
- * ivm_report_check() - what --strict stumbles over, a line each on stderr
- * @db: a recording
- *
- * Return: how many causes there are, or -errno.
- */
-int ivm_report_check(sqlite3 *db)
-{
-	struct ivm_report *r;
-	int causes;
-
-	causes = ivm_report_load(db, &r);
-	if (causes)
-		return causes;
-	causes = ivm_report_print_causes(r);
-	ivm_report_free(r);
-	return causes;
-}

@@ -120,6 +120,5 @@ int ivm_report_print_causes(const struct ivm_report *r);
 
 /* For callers that have just a recording */
 int ivm_report_print(sqlite3 *db, enum ivm_report_format format, FILE *out);
-int ivm_report_check(sqlite3 *db);
 
 #endif /* IVM_REPORT_H */

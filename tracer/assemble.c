@@ -16,9 +16,6 @@
  * A journey is in one of these places only (the head of a slot is in @active
  * as well) and leaves through assemble_record().
  */
-#include <errno.h>
-#include <string.h>
-
 #include "assemble_local.h"
 
 static void thread_free(gpointer p)
