@@ -165,10 +165,11 @@ static void print_lost(struct record *r)
 	struct ivm_session_lost lost;
 
 	ivm_session_lost(r->session, &lost);
-	if (lost.ringbuf || lost.map || lost.recursion || lost.page || stats->late)
+	if (lost.source.ringbuf || lost.source.map || lost.source.recursion || lost.page ||
+	    stats->late)
 		ivm_warn("lost: %" PRIu64 " ring buffer, %" PRIu64 " map, %" PRIu64 " recursion, %"
-			 PRIu64 " link page, %" PRIu64 " late", lost.ringbuf, lost.map,
-			 lost.recursion, lost.page, stats->late);
+			 PRIu64 " link page, %" PRIu64 " late", lost.source.ringbuf,
+			 lost.source.map, lost.source.recursion, lost.page, stats->late);
 	if (stats->unmatched || stats->disordered)
 		ivm_warn("%" PRIu64 " unmatched, %" PRIu64 " disordered", stats->unmatched,
 			 stats->disordered);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A tracing session: BPF programs, discovery and assembly under one roof.
+ * A tracing session: a source of events, discovery and assembly under one roof.
  *
  *	open     finds out which hooks this kernel allows, loads and attaches
  *	         them, and looks for VMs and links; nothing is recorded yet
@@ -25,6 +25,7 @@
 #include "assemble.h"
 #include "hooks.h"
 #include "recording.h"
+#include "source.h"
 #include "topology.h"
 
 #define IVM_SESSION_BUFFER_BYTES	(64u << 20)
@@ -41,9 +42,7 @@ struct ivm_session_opts {
 
 /* Where records were lost; all zero in a good recording */
 struct ivm_session_lost {
-	uint64_t ringbuf;		/* no room in the ring buffer */
-	uint64_t map;			/* a BPF map was full */
-	uint64_t recursion;		/* a program was skipped: it ran on this CPU already */
+	struct ivm_source_lost source;
 	uint64_t page;			/* link page snapshots that never became consistent */
 };
 
