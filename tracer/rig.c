@@ -57,6 +57,7 @@ struct ivm_rig {
 	struct ivm_ivshmem_server *server;
 	uint32_t greeted;
 	uint64_t shmem_bytes;
+	void *shmem;			/* NULL until somebody looks at it */
 	uint64_t deadline_ns;
 	uint64_t start_ns, start_tsc;
 	char *why;
@@ -583,20 +584,57 @@ static int open_qemu_shmem(pid_t pid, uint64_t bytes)
 	return fd < 0 ? -ENOENT : fd;
 }
 
-static int map_shmem(const struct ivm_rig *rig, void **map)
+static int map_shmem(struct ivm_rig *rig)
 {
+	void *map;
 	int fd, err = 0;
 
+	if (rig->shmem)
+		return 0;
 	if (rig->server)
 		fd = dup(ivm_ivshmem_server_shmem_fd(rig->server));
 	else
 		fd = open_qemu_shmem(rig->vm[IVM_RIG_PONG].pid, rig->shmem_bytes);
 	if (fd < 0)
-		return rig->server ? -errno : fd;
-	*map = mmap(NULL, rig->shmem_bytes, PROT_READ, MAP_SHARED, fd, 0);
-	if (*map == MAP_FAILED)
-		err = -errno;
-	close(fd);
+		err = rig->server ? -errno : fd;
+	if (!err) {
+		map = mmap(NULL, rig->shmem_bytes, PROT_READ, MAP_SHARED, fd, 0);
+		if (map == MAP_FAILED)
+			err = -errno;
+		else
+			rig->shmem = map;
+		close(fd);
+	}
+	return err ? fail(rig, err, "cannot map the shared memory of %s: %s", rig->opts.link,
+			  g_strerror(-err)) : 0;
+}
+
+/* What the guest at this end has written so far */
+static int read_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_result *result,
+		       const uint32_t **ticks)
+{
+	static const uint32_t roles[IVM_RIG_ENDS] = { IVM_ROLE_PONG, IVM_ROLE_PING };
+	int err = map_shmem(rig);
+
+	if (err)
+		return err;
+	err = ivm_lane_find_result(rig->shmem, rig->shmem_bytes, roles[end], result, ticks);
+	return err ? fail(rig, -EBADMSG, "the %s guest of %s left no valid result", vm_names[end],
+			  rig->opts.link) : 0;
+}
+
+int ivm_rig_progress(struct ivm_rig *rig, enum ivm_rig_end end, uint64_t *sent, uint64_t *handled)
+{
+	struct ivm_result result;
+	const uint32_t *ticks;
+	uint32_t vector;
+	int err = read_result(rig, end, &result, &ticks);
+
+	*sent = *handled = 0;
+	for (vector = 0; vector < 256 && !err; vector++) {
+		*sent += result.sent_by_vector[vector];
+		*handled += result.handled_by_vector[vector];
+	}
 	return err;
 }
 
@@ -630,26 +668,18 @@ static void convert_samples(const struct ivm_rig *rig, const uint32_t *ticks,
 
 int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_result *result)
 {
-	static const uint32_t roles[IVM_RIG_ENDS] = { IVM_ROLE_PONG, IVM_ROLE_PING };
 	const uint32_t *ticks = NULL;
-	void *map = NULL;
 	int err;
 
 	*result = (struct ivm_rig_result){ 0 };
-	err = map_shmem(rig, &map);
+	err = read_result(rig, end, &result->guest, &ticks);
 	if (err)
-		return fail(rig, err, "cannot map the shared memory of %s: %s", rig->opts.link,
-			    g_strerror(-err));
-	err = ivm_lane_find_result(map, rig->shmem_bytes, roles[end], &result->guest, &ticks);
-	if (!err && result->guest.state != IVM_RESULT_DONE)
-		err = -EBADMSG;
-	if (err)
-		err = fail(rig, -EBADMSG, "the %s guest of %s left no valid result", vm_names[end],
-			   rig->opts.link);
-	else
-		convert_samples(rig, ticks, result);
-	munmap(map, rig->shmem_bytes);
-	return err;
+		return err;
+	if (result->guest.state != IVM_RESULT_DONE)
+		return fail(rig, -EBADMSG, "the %s guest of %s is not done", vm_names[end],
+			    rig->opts.link);
+	convert_samples(rig, ticks, result);
+	return 0;
 }
 
 void ivm_rig_result_clear(struct ivm_rig_result *result)
@@ -682,6 +712,8 @@ void ivm_rig_close(struct ivm_rig *rig)
 	for (i = 0; i < IVM_RIG_ENDS; i++)
 		end_vm(&rig->vm[i]);
 	ivm_ivshmem_server_close(rig->server);
+	if (rig->shmem)
+		munmap(rig->shmem, rig->shmem_bytes);
 	if (rig->socket_path)
 		unlink(rig->socket_path);
 	if (rig->dir)

@@ -125,6 +125,19 @@ int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_res
 void ivm_rig_result_clear(struct ivm_rig_result *result);
 
 /**
+ * ivm_rig_progress() - what one guest has counted so far
+ * @sent: doorbells rung
+ * @handled: handler entries; in pingpong at the ping end: round trips
+ *
+ * Valid while the rig is running or done.  The guests keep counting: the two
+ * numbers are not of the same instant.
+ *
+ * Return: 0, or -EBADMSG if the shared memory does not hold a result.
+ */
+int ivm_rig_progress(struct ivm_rig *rig, enum ivm_rig_end end, uint64_t *sent,
+		     uint64_t *handled);
+
+/**
  * ivm_rig_why() - what failed, with what QEMU and guest said about it
  *
  * Return: text of one or more lines without a final newline; never NULL.
