@@ -55,6 +55,7 @@ include tracer/build.mk
 include tests/build.mk
 include tests/lab/build.mk
 include tests/vm/build.mk
+include tests/perf/build.mk
 
 # ---- packages ----
 
@@ -104,7 +105,7 @@ help:
 	@sed -n 's/^#   *\(make.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  targets:   all deps device guest bpf tracer bench check check-vm test soak"
-	@echo "             install clean lab-image lab-shell help"
+	@echo "             perf install clean lab-image lab-shell help"
 	@echo "  variables: V=1 O=DIR DESTDIR= prefix= QEMU_SRC=DIR SANITIZE=1 RIG=native|lab"
 	@echo "             KERNEL=6.1|6.12 BENCH='options of ivmtrace bench'"
 

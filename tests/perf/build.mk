@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make perf: what the tracer costs, measured natively beside other ways of
+# looking.  IVM_PERF_QUICK=1 for a smoke run.
+
+PERF_PROGRAMS = $(O)/perf/pair $(O)/perf/probes
+
+$(O)/perf/obj/%.o: tests/perf/%.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CFLAGS) $(TRACER_CFLAGS) -I. -MMD -MP -c $< -o $@
+
+$(O)/perf/pair: $(O)/perf/obj/pair.o $(patsubst %,$(O)/tracer/obj/tracer/%.o,\
+		rig lane ivshmem_server error)
+$(O)/perf/probes: $(O)/perf/obj/probes.o $(O)/tracer/obj/tracer/tracefs.o
+$(PERF_PROGRAMS):
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@ $(TRACER_LIBS)
+
+perf-programs: $(PERF_PROGRAMS)
+
+perf: deps
+	$(Q)$(MAKE) --no-print-directory -s device guest tracer perf-programs
+	$(Q)IVM_OUT=$(abspath $(O)) tests/perf/run.py
+
+.PHONY: perf perf-programs
+.SECONDARY: $(PERF_PROGRAMS:$(O)/perf/%=$(O)/perf/obj/%.o)
+-include $(PERF_PROGRAMS:$(O)/perf/%=$(O)/perf/obj/%.d)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a journey costs: run time of the tracer's BPF programs, and CPU time of its reader.
+
+The kernel keeps run times only on request, and asking for them costs by itself: the empty
+programs of `probes` are measured the same way and show how much of each run that is.
+"""
+import os
+import time
+
+from rig import Pair, Probes, Recorder, say
+
+BPF_LIMIT_NS = 1000
+
+
+def difference(after, before):
+    return {name: tuple(a - b for a, b in zip(after[name], before.get(name, (0, 0))))
+            for name in after}
+
+
+def table(costs, journeys):
+    for name, (runs, ns) in sorted(costs.items(), key=lambda item: -item[1][1]):
+        if runs:
+            say(f"    {name:<28} {runs / journeys:7.3f} runs a journey, {ns / runs:6.0f} ns each,"
+                f" {ns / journeys:7.0f} ns a journey")
+
+
+class Cost:
+    """One recording with statistics on, in steady state."""
+
+    def __init__(self, pair, probes, seconds, name):
+        with Recorder(name) as recorder:
+            time.sleep(0.5)
+            probes.ask("stats on")
+            before, cpu_s = probes.costs(recorder.pid), recorder.cpu_s()
+            done = pair.measure(seconds)
+            after = probes.costs(recorder.pid)
+            self.reader_s = recorder.cpu_s() - cpu_s
+            probes.ask("stats off")
+        self.costs = difference(after, before)
+        # In pingpong pong rings, too: each ring is one journey
+        self.journeys = done.sent + (done.taken if pair.pattern == "pingpong" else 0)
+        self.seconds = done.ns / 1e9
+        self.bpf_ns = sum(ns for _, ns in self.costs.values()) / self.journeys
+        self.reader_ns = self.reader_s * 1e9 / self.journeys
+        self.lost = recorder.lost()
+        size = os.path.getsize(recorder.path)
+        self.bytes = size / max(recorder.rung(), 1)
+
+    def tell(self, title):
+        say(f"  {title}: {self.journeys / self.seconds:.0f} journeys/s for {self.seconds:.1f} s,"
+            f" {self.bpf_ns:.0f} ns a journey in BPF programs, {self.reader_ns:.0f} ns in the"
+            f" reader, {self.bytes:.0f} bytes in the file, {self.lost} lost")
+        table(self.costs, self.journeys)
+
+
+def main(figures, _seed, quick):
+    seconds = 2 if quick else 8
+    say("journeys: direct mode, run times of all programs of `record`")
+    with Probes() as probes:
+        with Pair("flood") as pair:
+            time.sleep(0.5)
+            flood = Cost(pair, probes, seconds, "flood")
+            flood.tell("flood")
+        with Pair("pingpong") as pair:
+            time.sleep(0.5)
+            paced = Cost(pair, probes, seconds, "pingpong")
+            paced.tell("ping-pong")
+    figures["ns_per_journey"] = f"{flood.bpf_ns:.0f}"
+    figures["ns_per_journey_pingpong"] = f"{paced.bpf_ns:.0f}"
+    figures["reader_ns_per_journey"] = f"{flood.reader_ns:.0f}"
+    figures["flood_journeys_per_s"] = f"{flood.journeys / flood.seconds:.0f}"
+    figures["flood_lost"] = flood.lost
+    return [(f"{flood.bpf_ns:.0f} ns a journey of a flood in BPF programs, at most"
+             f" {BPF_LIMIT_NS}", flood.bpf_ns <= BPF_LIMIT_NS)]
