@@ -14,10 +14,13 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct mm_struct;
+
 struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int __state;
+	struct mm_struct *mm;
 };
 
 /* Before 5.14 */
@@ -67,12 +70,65 @@ struct work_struct {
 	void *func;
 };
 
-struct kvm;
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct kvm {
+	struct mm_struct *mm;
+	struct list_head ioeventfds;
+	struct {
+		struct list_head items;
+	} irqfds;
+};
 
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int vcpu_id;
 	struct pid *pid;
+};
+
+/* What KVM_IOEVENTFD and KVM_IRQFD make */
+struct _ioeventfd {
+	struct list_head list;
+	__u64 addr;
+	int length;
+	struct eventfd_ctx *eventfd;
+	__u64 datamatch;
+	__u8 bus_idx;
+	bool wildcard;
+};
+
+struct seqcount {
+	unsigned int sequence;
+};
+
+typedef struct seqcount seqcount_t;
+
+struct seqcount_spinlock {
+	seqcount_t seqcount;
+};
+
+typedef struct seqcount_spinlock seqcount_spinlock_t;
+
+struct kvm_kernel_irq_routing_entry {
+	__u32 type;
+	union {
+		struct {
+			__u32 address_lo;
+			__u32 address_hi;
+			__u32 data;
+		} msi;
+	};
+};
+
+struct kvm_kernel_irqfd {
+	struct kvm_kernel_irq_routing_entry irq_entry;
+	seqcount_spinlock_t irq_entry_sc;
+	int gsi;
+	void *resampler;
+	struct eventfd_ctx *eventfd;
+	struct list_head list;
 };
 
 /* Where the exit reason is: it moved twice on VMX */
