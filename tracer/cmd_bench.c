@@ -21,6 +21,7 @@
 #include "command.h"
 #include "error.h"
 #include "options.h"
+#include "own_cost.h"
 #include "recording.h"
 #include "rig.h"
 #include "session.h"
@@ -31,6 +32,8 @@
 #define DEFAULT_WARMUP		100
 #define DEFAULT_TIMEOUT_S	120
 #define MAX_COUNT		1000000000
+#define OWN_COST_TIMEOUT_S	600
+#define OWN_COST_SHMEM_BYTES	(1u << 20)	/* samples are not looked at */
 #define POLL_MS			10
 #define SETTLE_NS		(100 * 1000000ull)	/* events under way reach the session */
 #define FIND_LINK_NS		(10 * 1000000000ull)
@@ -38,7 +41,7 @@
 struct bench_args {
 	char *modes, *count, *warmup, *vectors, *pattern, *format, *output, *accel, *timeout;
 	char *qemu, *guest, *buffer;
-	gboolean no_baseline, pin, strict;
+	gboolean no_baseline, own_cost, pin, strict;
 };
 
 struct bench {
@@ -67,6 +70,8 @@ static const GOptionEntry entries[] = {
 	  "Doorbells to ring in turn, 1 (default) to 256", "N" },
 	{ "no-baseline", 0, 0, G_OPTION_ARG_NONE, &args.no_baseline,
 	  "Leave out ivshmem-doorbell", NULL },
+	{ "own-cost", 0, 0, G_OPTION_ARG_NONE, &args.own_cost,
+	  "Measure, too, what the tracer costs: half a minute more for each mode", NULL },
 	{ "pin", 0, 0, G_OPTION_ARG_NONE, &args.pin,
 	  "Give each VM its half of the CPUs; wants a quiet host", NULL },
 	{ "accel", 0, 0, G_OPTION_ARG_FILENAME, &args.accel,
@@ -203,6 +208,8 @@ static int parse_values(struct bench *bench)
 		err = parse_pattern(bench);
 	if (!err)
 		err = parse_numbers(bench);
+	if (!err && args.own_cost && accel)
+		err = ivm_fail("--own-cost needs KVM: nothing is traced under --accel tcg");
 	if (!err && ivm_rig_find(args.qemu, args.guest, &bench->rig.paths, &why))
 		err = ivm_fail("%s", why);
 	return err;
@@ -469,6 +476,80 @@ static int run_baseline(struct bench *bench, bool ioeventfd)
 	return err;
 }
 
+/* ---- the tracer's own cost ---- */
+
+static bool is_interrupted(void)
+{
+	return interrupted;
+}
+
+static int wait_ready(struct ivm_rig *rig)
+{
+	while (ivm_rig_state(rig) < IVM_RIG_READY) {
+		if (interrupted)
+			return ivm_fail("interrupted");
+		if (ivm_rig_poll(rig, POLL_MS))
+			return rig_error(rig);
+	}
+	return 0;
+}
+
+static int measure_rig(struct bench *bench, const char *mode, struct ivm_rig *rig)
+{
+	const struct ivm_own_cost_opts opts = {
+		.mode = mode,
+		.path = bench->output,
+		.buffer_bytes = bench->buffer_bytes,
+		.parent = getpid(),
+		.cancelled = is_interrupted,
+	};
+	g_autofree char *why = NULL;
+
+	ivm_info("%s: measuring what the tracer costs", mode);
+	if (ivm_own_cost_measure(rig, &opts, bench->recording, &why))
+		return ivm_fail("%s", interrupted ? "interrupted" : why);
+	return 0;
+}
+
+/* Traffic of its own: what is rung while nobody looks must not be counted */
+static int measure_own_cost(struct bench *bench, const char *mode)
+{
+	g_autofree char *link = g_strdup_printf("cost-%s", mode);
+	struct ivm_rig_opts opts = bench->rig;
+	struct ivm_rig *rig = NULL;
+	int err;
+
+	opts.mode = mode;
+	opts.link = link;
+	opts.pattern = "pingpong";
+	opts.count = MAX_COUNT;
+	opts.warmup = 0;
+	opts.vectors = 1;
+	opts.shmem_bytes = OWN_COST_SHMEM_BYTES;
+	opts.timeout_s = OWN_COST_TIMEOUT_S;
+	err = ivm_rig_start(&opts, &rig);
+	if (err)
+		err = rig_error(rig);
+	if (!err)
+		err = wait_ready(rig);
+	if (!err)
+		err = measure_rig(bench, mode, rig);
+	ivm_rig_close(rig);
+	return err;
+}
+
+/* A session that is open, even stopped, may cost */
+static int measure_own_costs(struct bench *bench)
+{
+	int i, err = 0;
+
+	ivm_session_close(bench->session);
+	bench->session = NULL;
+	for (i = 0; bench->modes[i] && !err; i++)
+		err = measure_own_cost(bench, bench->modes[i]);
+	return err;
+}
+
 /* ---- all of it ---- */
 
 static int run_all(struct bench *bench)
@@ -516,6 +597,10 @@ static int record_all(struct bench *bench)
 		err = ivm_session_finish(bench->session, bench->recording);
 	if (err)
 		return session_error(bench);
+	if (args.own_cost)
+		err = measure_own_costs(bench);
+	if (err)
+		return err;
 	err = ivm_recording_finish(bench->recording);
 	return err ? ivm_error(err, "cannot write %s", bench->output) : 0;
 }

@@ -533,6 +533,7 @@ static void read_program(struct ivm_hook *hook)
 	if (hook->prog_fd < 0 || bpf_obj_get_info_by_fd(hook->prog_fd, &info, &size))
 		return;
 	hook->missed = info.recursion_misses;
+	hook->runs = info.run_cnt;
 	hook->run_ns = info.run_time_ns;
 }
 

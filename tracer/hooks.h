@@ -45,7 +45,8 @@ struct ivm_hook {
 	uint64_t emitted;	/* events of followed VMs */
 	uint64_t lost;		/* events for which the ring buffer had no room */
 	uint64_t missed;	/* runs the kernel skipped: in an interrupt of another run */
-	uint64_t run_ns;	/* 0 unless kernel.bpf_stats_enabled is set */
+	uint64_t runs;		/* timed ones: 0 unless kernel.bpf_stats_enabled is set */
+	uint64_t run_ns;	/* ... and how long they took */
 };
 
 /* What the running kernel says about itself */

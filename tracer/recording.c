@@ -77,7 +77,12 @@ static const char schema[] =
 	"CREATE TABLE baselines (id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
 	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
 	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
-	"CREATE INDEX baseline_rtt_by_baseline ON baseline_rtt (baseline);";
+	"CREATE INDEX baseline_rtt_by_baseline ON baseline_rtt (baseline);"
+	"CREATE TABLE own_cost (mode TEXT PRIMARY KEY, blocks INTEGER NOT NULL,"
+	" rtt_ns REAL NOT NULL, effect REAL NOT NULL, effect_low REAL NOT NULL,"
+	" effect_high REAL NOT NULL, probed_journeys INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
+	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;";
 
 static const char journeys_head[] =
 	"CREATE TABLE journeys (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
@@ -265,7 +270,7 @@ static void bind_optional(sqlite3_stmt *stmt, int column, uint64_t value)
 		sqlite3_bind_null(stmt, column);
 }
 
-/* 'i' uint64_t, 'o' uint64_t with 0 for NULL, 't' text or NULL */
+/* 'i' uint64_t, 'o' uint64_t with 0 for NULL, 'd' double, 't' text or NULL */
 static void bind_values(sqlite3_stmt *stmt, const char *types, va_list ap)
 {
 	int i;
@@ -274,6 +279,8 @@ static void bind_values(sqlite3_stmt *stmt, const char *types, va_list ap)
 		if (types[i] == 't')
 			sqlite3_bind_text(stmt, i + 1, va_arg(ap, const char *), -1,
 					  SQLITE_TRANSIENT);
+		else if (types[i] == 'd')
+			sqlite3_bind_double(stmt, i + 1, va_arg(ap, double));
 		else if (types[i] == 'o')
 			bind_optional(stmt, i + 1, va_arg(ap, uint64_t));
 		else
@@ -518,6 +525,28 @@ int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baselin
 	       b->device, (uint64_t)b->ioeventfd, b->rtt_count);
 	return add_samples(r, "INSERT INTO baseline_rtt VALUES (?,?)", b->rtt_ns,
 			   b->rtt_ns ? b->rtt_samples : 0);
+}
+
+/**
+ * ivm_recording_add_own_cost() - the observer effect in one mode
+ * @r: the recording
+ * @c: as measured; a mode is added once
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c)
+{
+	return insert(r, "INSERT INTO own_cost VALUES (?,?,?,?,?,?,?)", "tiddddi", c->mode,
+		      (uint64_t)c->blocks, c->rtt_ns, c->effect.value, c->effect.low,
+		      c->effect.high, c->probed_journeys);
+}
+
+/* How often a hook's program ran and how long that took, in the same blocks */
+int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, const char *hook,
+				 uint64_t runs, uint64_t run_ns)
+{
+	return insert(r, "INSERT INTO probe_cost VALUES (?,?,?,?)", "ttii", mode, hook, runs,
+		      run_ns);
 }
 
 /* ---- finishing ---- */

@@ -15,6 +15,7 @@
 #include <sqlite3.h>
 
 #include "assemble.h"
+#include "estimate.h"
 
 #define IVM_RECORDING_APPLICATION_ID	0x69766d74	/* "ivmt" */
 #define IVM_RECORDING_VERSION		1		/* user_version */
@@ -47,6 +48,15 @@ struct ivm_baseline {
 	uint64_t rtt_count;
 };
 
+/* What following the links of one mode costs them, see own_cost.h */
+struct ivm_own_cost {
+	const char *mode;
+	uint32_t blocks;		/* with the tracer */
+	struct ivm_estimate effect;	/* round trip with : without the tracer */
+	double rtt_ns;			/* mean round trip without it */
+	uint64_t probed_journeys;	/* rung while the probes' run time was measured */
+};
+
 int ivm_recording_create(const char *path, struct ivm_recording **recording);
 int ivm_recording_set(struct ivm_recording *r, const char *key, const char *value);
 int ivm_recording_set_u64(struct ivm_recording *r, const char *key, uint64_t value);
@@ -58,6 +68,9 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);
 int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b);
+int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c);
+int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, const char *hook,
+				 uint64_t runs, uint64_t run_ns);
 /* Commits, renames the file to its final name; what had that name becomes NAME.old */
 int ivm_recording_finish(struct ivm_recording *r);
 /* Closes; a recording that was not finished is removed */

@@ -20,5 +20,7 @@ fails "a QEMU that is not there" 1 "no QEMU with ivm-mailbox at /nowhere/qemu" \
 	bench --qemu /nowhere/qemu
 fails "a guest that is not there" 1 "no guest payload at /nowhere/guest" \
 	bench --qemu /bin/true --guest /nowhere/guest
+fails "own cost under TCG" 1 "--own-cost needs KVM" \
+	bench --qemu /bin/true --guest /bin/true --accel tcg --own-cost
 fails "an operand" 1 "" bench operand
 done_testing
