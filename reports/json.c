@@ -51,7 +51,38 @@ static void add_number_text(struct json_object *o, const char *key, const char *
 	add_u64_if(o, key, known, value);
 }
 
+static void add_ratio(struct json_object *o, const char *key, double value)
+{
+	char text[32];
+
+	g_ascii_formatd(text, sizeof(text), "%.4f", value);
+	json_object_object_add(o, key, json_object_new_double_s(value, text));
+}
+
 /* ---- header ---- */
+
+static struct json_object *own_cost(const struct ivm_report *r)
+{
+	struct json_object *all = json_object_new_array();
+	const struct ivm_cost_mode *c;
+	struct json_object *o;
+	unsigned int i;
+
+	for (i = 0; i < r->costs->len; i++) {
+		c = g_ptr_array_index(r->costs, i);
+		o = json_object_new_object();
+		add_text(o, "mode", c->mode);
+		add_u64(o, "blocks", c->blocks);
+		add_u64(o, "rtt_ns", (uint64_t)(c->rtt_ns + 0.5));
+		add_ratio(o, "effect", c->effect);
+		add_ratio(o, "effect_low", c->low);
+		add_ratio(o, "effect_high", c->high);
+		add_u64_if(o, "probes_ns_per_journey", c->journeys,
+			   c->journeys ? c->probes_ns / c->journeys : 0);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
 
 static struct json_object *host(const struct ivm_report *r)
 {
@@ -72,10 +103,12 @@ static struct json_object *host(const struct ivm_report *r)
 		add_u64(stat, "fired", h->fired);
 		add_u64(stat, "missed", h->missed);
 		add_u64(stat, "ns", h->run_ns);
+		add_ns(stat, "ns_per_run", ivm_cost_of_hook(r->probe_costs, h->name));
 		json_object_object_add(stats, h->name, stat);
 	}
 	json_object_object_add(o, "hooks", hooks);
 	json_object_object_add(o, "hook_stats", stats);
+	json_object_object_add(o, "own_cost", own_cost(r));
 	return o;
 }
 
@@ -168,7 +201,20 @@ static struct json_object *share(uint64_t part_ns, uint64_t whole_ns)
 	return json_object_new_double_s(value, text);
 }
 
-static struct json_object *hop(const struct ivm_row *row, uint64_t whole_ns)
+/* What of a hop may be the tracer itself */
+static void add_probe(struct json_object *o, const struct ivm_report *r, enum ivm_mode mode,
+		      const struct ivm_row *row)
+{
+	uint64_t probe_ns = ivm_cost_within(r->probe_costs, mode, row->from);
+	bool dominates = ivm_cost_dominates(probe_ns, row->stat.p50_ns);
+
+	add_ns(o, "probe_ns", probe_ns);
+	json_object_object_add(o, "probe_dominates", probe_ns == IVM_NS_UNKNOWN ? NULL :
+			       json_object_new_boolean(dominates));
+}
+
+static struct json_object *hop(const struct ivm_report *r, enum ivm_mode mode,
+			       const struct ivm_row *row, uint64_t whole_ns)
 {
 	struct json_object *o = json_object_new_object();
 	g_autofree char *name = g_strdup_printf("%s..%s", points[row->from], points[row->to]);
@@ -187,20 +233,22 @@ static struct json_object *hop(const struct ivm_row *row, uint64_t whole_ns)
 	add_u64_if(o, "err_ns", row->from != IVM_P_RING && row->to != IVM_P_ISR, 0);
 	json_object_object_add(o, "approx",
 			       json_object_new_boolean(ivm_row_approx(row->from, row->to)));
+	add_probe(o, r, mode, row);
 	return o;
 }
 
-static struct json_object *hops(const struct ivm_rows *rows, uint64_t whole_ns)
+static struct json_object *hops(const struct ivm_report *r, enum ivm_mode mode,
+				const struct ivm_rows *rows, uint64_t whole_ns)
 {
 	struct json_object *all = json_object_new_array();
 	unsigned int i;
 
 	for (i = 0; i < rows->count; i++)
-		json_object_array_add(all, hop(&rows->row[i], whole_ns));
+		json_object_array_add(all, hop(r, mode, &rows->row[i], whole_ns));
 	return all;
 }
 
-static struct json_object *paths(const struct ivm_group *g)
+static struct json_object *paths(const struct ivm_report *r, const struct ivm_group *g)
 {
 	struct json_object *all = json_object_new_array();
 	const struct ivm_path *p;
@@ -217,7 +265,7 @@ static struct json_object *paths(const struct ivm_group *g)
 		add_u64(o, "sum_ns", p->total.sum_ns);
 		add_ns(o, "p50_ns", p->total.p50_ns);
 		add_ns(o, "p99_ns", p->total.p99_ns);
-		json_object_object_add(o, "hops", hops(&p->rows, p->total.sum_ns));
+		json_object_object_add(o, "hops", hops(r, g->mode, &p->rows, p->total.sum_ns));
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -280,8 +328,8 @@ static struct json_object *group(const struct ivm_report *r, const struct ivm_gr
 	json_object_object_add(o, "shares_with", shares_with(r, g));
 	add_text(o, "percentiles", "exact");
 	json_object_object_add(o, "total", total(g));
-	json_object_object_add(o, "hops", hops(&g->rows, g->total.sum_ns));
-	json_object_object_add(o, "paths", paths(g));
+	json_object_object_add(o, "hops", hops(r, g->mode, &g->rows, g->total.sum_ns));
+	json_object_object_add(o, "paths", paths(r, g));
 	return o;
 }
 

@@ -175,6 +175,49 @@ static void free_baseline(gpointer p)
 	g_free(b);
 }
 
+static gpointer read_cost(sqlite3_stmt *stmt)
+{
+	struct ivm_cost_mode *c = g_new0(struct ivm_cost_mode, 1);
+
+	c->mode = text_or_empty(stmt, 0);
+	c->blocks = number(stmt, 1);
+	c->rtt_ns = sqlite3_column_double(stmt, 2);
+	c->effect = sqlite3_column_double(stmt, 3);
+	c->low = sqlite3_column_double(stmt, 4);
+	c->high = sqlite3_column_double(stmt, 5);
+	c->journeys = number(stmt, 6);
+	c->probes_ns = number(stmt, 7);
+	return c;
+}
+
+static void free_cost(gpointer p)
+{
+	struct ivm_cost_mode *c = p;
+
+	g_free(c->mode);
+	g_free(c);
+}
+
+static gpointer read_probe_cost(sqlite3_stmt *stmt)
+{
+	struct ivm_cost_probe *c = g_new0(struct ivm_cost_probe, 1);
+
+	c->mode = text_or_empty(stmt, 0);
+	c->hook = text_or_empty(stmt, 1);
+	c->runs = number(stmt, 2);
+	c->run_ns = number(stmt, 3);
+	return c;
+}
+
+static void free_probe_cost(gpointer p)
+{
+	struct ivm_cost_probe *c = p;
+
+	g_free(c->mode);
+	g_free(c->hook);
+	g_free(c);
+}
+
 static int read_meta(struct ivm_report *r)
 {
 	sqlite3_stmt *stmt;
@@ -332,6 +375,22 @@ static void find_problems(struct ivm_report *r)
 
 /* ---- loading ---- */
 
+/* Recordings from before `bench --own-cost` have no tables for it */
+static int read_own_cost(struct ivm_report *r)
+{
+	int err;
+
+	if (sqlite3_table_column_metadata(r->db, NULL, "own_cost", NULL, NULL, NULL, NULL, NULL,
+					  NULL) != SQLITE_OK)
+		return 0;
+	err = read_table(r->db, "SELECT mode, blocks, rtt_ns, effect, effect_low, effect_high,"
+			 " probed_journeys, (SELECT sum(run_ns) FROM probe_cost AS p"
+			 " WHERE p.mode = c.mode) FROM own_cost AS c ORDER BY mode", read_cost,
+			 r->costs);
+	return err ? err : read_table(r->db, "SELECT mode, hook, runs, run_ns FROM probe_cost",
+				      read_probe_cost, r->probe_costs);
+}
+
 static int read_tables(struct ivm_report *r)
 {
 	const struct {
@@ -390,8 +449,12 @@ int ivm_report_load(sqlite3 *db, struct ivm_report **report)
 	r->end_by_id = g_hash_table_new(NULL, NULL);
 	r->guests = g_ptr_array_new_with_free_func(free_guest);
 	r->baselines = g_ptr_array_new_with_free_func(free_baseline);
+	r->costs = g_ptr_array_new_with_free_func(free_cost);
+	r->probe_costs = g_ptr_array_new_with_free_func(free_probe_cost);
 	r->problems = g_ptr_array_new_with_free_func(g_free);
 	err = read_tables(r);
+	if (!err)
+		err = read_own_cost(r);
 	if (!err)
 		err = read_all_rtt(r);
 	if (!err)
@@ -421,6 +484,8 @@ void ivm_report_free(struct ivm_report *r)
 	g_ptr_array_free(r->ends, TRUE);
 	g_ptr_array_free(r->guests, TRUE);
 	g_ptr_array_free(r->baselines, TRUE);
+	g_ptr_array_free(r->costs, TRUE);
+	g_ptr_array_free(r->probe_costs, TRUE);
 	g_ptr_array_free(r->problems, TRUE);
 	g_free(r);
 }

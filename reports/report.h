@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "breakdown.h"
+#include "own_cost.h"
 
 enum ivm_report_format {
 	IVM_REPORT_TEXT,
@@ -87,6 +88,8 @@ struct ivm_report {
 	GHashTable *end_by_id;	/* into ends */
 	GPtrArray *guests;	/* struct ivm_report_guest * */
 	GPtrArray *baselines;	/* struct ivm_report_baseline * */
+	GPtrArray *costs;	/* struct ivm_cost_mode *, by mode */
+	GPtrArray *probe_costs;	/* struct ivm_cost_probe * */
 	struct ivm_breakdown *breakdown;
 	uint64_t lost_records;	/* of all sources that lose records */
 	uint64_t unmatched;

@@ -30,6 +30,7 @@ struct notes {
 	bool approx;
 	bool unseen;
 	bool rows;
+	bool probes;
 };
 
 struct printer {
@@ -354,6 +355,28 @@ static int print_summary(struct printer *p)
 	return err;
 }
 
+/* ---- own cost ---- */
+
+static void print_own_cost(struct printer *p)
+{
+	const struct ivm_cost_mode *c;
+	unsigned int i;
+
+	if (!p->r->costs->len)
+		return;
+	fputs("\ntracing costs     round trip, us     with the tracer, 95 % interval"
+	      "     probes, us a journey\n", p->out);
+	for (i = 0; i < p->r->costs->len; i++) {
+		c = g_ptr_array_index(p->r->costs, i);
+		fputs("  ", p->out);
+		left(p->out, 16, c->mode);
+		fprintf(p->out, "%14.3f %10.4f x  %.4f .. %.4f", c->rtt_ns / 1e3, c->effect,
+			c->low, c->high);
+		right_us(p, 27, c->journeys ? c->probes_ns / c->journeys : IVM_NS_UNKNOWN);
+		fputc('\n', p->out);
+	}
+}
+
 /* ---- groups ---- */
 
 static char *range_name(const char *one, const char *many, unsigned int min, unsigned int max)
@@ -451,8 +474,12 @@ static void print_hops(struct printer *p, const struct ivm_group *g)
 	fputc('\n', p->out);
 	for (i = 0; i < g->rows.count; i++) {
 		const struct ivm_row *row = &g->rows.row[i];
-		g_autofree char *name = span_name(row->from, row->to);
+		g_autofree char *span_of_row = span_name(row->from, row->to);
+		bool probes = ivm_cost_dominates(ivm_cost_within(p->r->probe_costs, g->mode,
+								 row->from), row->stat.p50_ns);
+		g_autofree char *name = g_strconcat(span_of_row, probes ? " *" : NULL, NULL);
 
+		p->notes.probes |= probes;
 		if (ivm_row_approx(row->from, row->to))
 			p->notes.approx = true;
 		print_row(p, name, &row->stat, g->total.sum_ns, widest_ns);
@@ -522,6 +549,8 @@ static void print_notes(struct printer *p)
 	if (n->rows)
 		fputs("Shares are of summed time and add up; percentiles of rows do not.\n",
 		      p->out);
+	if (n->probes)
+		fputs("*  the probe within takes longer than the rest of this hop.\n", p->out);
 	if (n->approx)
 		fputs("~  ends at kvm_eoi, which this KVM emits at delivery: the handler starts"
 		      " a little later.\n", p->out);
@@ -555,6 +584,7 @@ int ivm_report_print_text(const struct ivm_report *r, enum ivm_by by, FILE *out)
 		err = print_summary(&p);
 	else
 		fputs("\nNo doorbell of a link was rung while recording.\n", out);
+	print_own_cost(&p);
 	for (i = 0; i < groups->len && !err; i++)
 		err = print_group(&p, g_ptr_array_index(groups, i));
 	g_ptr_array_free(groups, TRUE);

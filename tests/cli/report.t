@@ -120,4 +120,29 @@ fails "unknown format" 1 "'xml' is none of text, json" report --format xml "$tmp
 fails "unknown grouping" 1 "'moon' is none of" report --by moon "$tmp/native.ivm"
 fails "two files" 1 "unexpected operand 'b'" report a b
 
+# What `bench --own-cost` leaves: 700 ns within a hop of 800 dominate, 390 do not
+cp "$tmp/native.ivm" "$tmp/cost.ivm"
+sqlite3 "$tmp/cost.ivm" "INSERT INTO own_cost VALUES ('qemu', 12, 50000.4, 1.03, 1.02, 1.0415, 100);
+	INSERT INTO probe_cost VALUES ('qemu', 'kvm_msi_set_irq', 200, 140000),
+		('qemu', 'kvm_apic_accept_irq', 100, 30000),
+		('irqfd', 'kvm_msi_set_irq', 100, 10000);"
+run report "$tmp/cost.ivm"
+like "own cost: the ratio and its interval" "$out" \
+	'^  qemu +50\.000 +1\.0300 x  1\.0200 \.\. 1\.0415 +1\.700$'
+is "own cost: hops that are mostly probe are marked" \
+	"$(grep -o '^  [a-z_.]* \*' <<< "$out" | sort | uniq -c | xargs)" '2 route..accept *'
+run report --format json "$tmp/cost.ivm"
+cp "$tmp/out" "$tmp/json"
+is "own cost: JSON" "$(by_json "[r['host']['own_cost'][0][k] for k in
+	('mode', 'rtt_ns', 'effect_high', 'probes_ns_per_journey')]")" "['qemu', 50000, 1.0415, 1700]"
+is "own cost: ns of one run in all modes" \
+	"$(by_json "r['host']['hook_stats']['kvm_msi_set_irq']['ns_per_run']")" 500
+is "own cost: ns within a hop in its own mode" "$(by_json "sorted({(g['mode'], h['probe_ns'],
+	h['probe_dominates']) for g in r['groups'] for h in g['hops']
+	if h['name'] == 'route..accept' and g['mode'] != 'direct'})")" \
+	"[('irqfd', 100, False), ('qemu', 700, True)]"
+sqlite3 "$tmp/cost.ivm" "DROP TABLE own_cost; DROP TABLE probe_cost"
+run report "$tmp/cost.ivm"
+is "own cost: recordings without the tables" "$(diff <(echo "$out") "$data/native.txt")" ''
+
 done_testing
