@@ -62,11 +62,26 @@ struct ivm_stamp {
 #define IVM_ROLE_PING		1
 #define IVM_ROLE_PONG		2
 #define IVM_ROLE_SELFTEST	3
+#define IVM_ROLE_BOTH		4	/* of its own lane: ping; of the other: pong */
 
 #define IVM_PATTERN_PINGPONG	1
 #define IVM_PATTERN_FLOOD	2
 #define IVM_PATTERN_BURST	3
 #define IVM_PATTERN_RATE	4
+#define IVM_PATTERN_STEP	5
+
+/* What the receiver of a step did to the doorbell it had asked for, measured by itself */
+#define IVM_DELAY_IRQ_OFF	1	/* interrupts off */
+#define IVM_DELAY_MASK		2	/* held by MASK */
+#define IVM_DELAY_MSIX_MASK	3	/* held by the MSI-X table */
+#define IVM_DELAY_INIT		4	/* the CPU that was to take it got an INIT */
+
+struct ivm_delay {
+	uint32_t number;	/* of the sender's doorbell, from 1 */
+	uint32_t kind;		/* IVM_DELAY_* */
+	uint64_t begin_tsc;	/* the doorbell was seen to have been rung */
+	uint64_t end_tsc;	/* just before it was let through */
+};
 
 struct ivm_result {
 	uint32_t magic;
@@ -89,6 +104,17 @@ struct ivm_result {
 	char error[64];		/* NUL-terminated; first failure */
 	uint64_t sent_by_vector[256];
 	uint64_t handled_by_vector[256];
+	/* From here on only if the lane's result_bytes say so: see IVM_RESULT_BYTES_MIN */
+	uint64_t steps;		/* doorbells asked for, pattern step */
+	uint64_t noise_timers;	/* timer interrupts beside the link's, all CPUs */
+	uint64_t noise_ipis;
+	uint64_t moves;		/* how often each vector was given another CPU or IDT vector */
+	uint64_t cut_off;	/* doorbells whose CPU got an INIT */
+	uint64_t delay_count;	/* delays made */
+	uint32_t delay_off;	/* struct ivm_delay[delay_max], from the lane's start */
+	uint32_t delay_max;	/* delays beyond are counted, not kept */
 };
+
+#define IVM_RESULT_BYTES_MIN	0x1090	/* up to handled_by_vector, as first laid out */
 
 #endif /* IVM_SHMEM_H */

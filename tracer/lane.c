@@ -4,12 +4,15 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "lane.h"
 
 _Static_assert(sizeof(struct ivm_lane) == 0x40, "the guests' layout");
 _Static_assert(sizeof(struct ivm_stamp) == 16, "the guests' layout");
+_Static_assert(sizeof(struct ivm_delay) == 24, "the guests' layout");
+_Static_assert(offsetof(struct ivm_result, steps) == IVM_RESULT_BYTES_MIN, "the guests' layout");
 
 static bool fits(uint64_t offset, uint64_t length, uint64_t size)
 {
@@ -20,15 +23,20 @@ static int read_result(const char *lane, size_t lane_bytes, struct ivm_result *r
 		       const uint32_t **rtt)
 {
 	struct ivm_lane header;
+	size_t bytes;
 
 	memcpy(&header, lane, sizeof(header));
 	if (header.magic != IVM_LANE_MAGIC)
 		return -ENOENT;
 	if (header.version != IVM_LANE_VERSION || header.bytes != lane_bytes ||
-	    header.result_bytes < sizeof(*result) ||
-	    !fits(header.result_off, sizeof(*result), lane_bytes))
+	    header.result_bytes < IVM_RESULT_BYTES_MIN)
 		return -EBADMSG;
-	memcpy(result, lane + header.result_off, sizeof(*result));
+	/* An older guest knows fewer fields, a newer one more */
+	bytes = header.result_bytes < sizeof(*result) ? header.result_bytes : sizeof(*result);
+	if (!fits(header.result_off, bytes, lane_bytes))
+		return -EBADMSG;
+	memset(result, 0, sizeof(*result));
+	memcpy(result, lane + header.result_off, bytes);
 	if (result->magic != IVM_RESULT_MAGIC || result->version != IVM_RESULT_VERSION ||
 	    result->vectors > 256 || result->rtt_off % sizeof(uint32_t))
 		return -EBADMSG;

@@ -140,7 +140,23 @@ link_common:
 	movq %r15, %rdx
 	iretq
 
-	.globl timer_entry, wake_entry, spurious_entry
+	.globl timer_entry, noise_timer_entry, noise_tick_entry, noise_ipi_entry
+	.globl wake_entry, spurious_entry
+noise_tick_entry:			/* CPU 0's noise keeps its tick going */
+	decl noise_until_tick
+	jnz noise_timer_entry
+	movl noise_per_tick, %r14d
+	movl %r14d, noise_until_tick
+	incl timer_ticks
+noise_timer_entry:
+	lock incq noise_timers
+	movl noise_icr, %r14d
+	movl $0xfee00300, %r15d		/* LAPIC ICR */
+	movl %r14d, (%r15)
+	jmp wake_entry
+noise_ipi_entry:
+	lock incq noise_ipis
+	jmp wake_entry
 timer_entry:
 	incl timer_ticks
 wake_entry:
@@ -183,6 +199,13 @@ boot_pdpt:	.skip 4096
 boot_pd:	.skip 4 * 4096
 cpu_stacks:	.skip BARE_MAX_CPUS * BARE_STACK_BYTES
 	.globl multiboot_info, multiboot_magic, ap_starting, timer_ticks
+	.globl noise_timers, noise_ipis, noise_icr, noise_per_tick, noise_until_tick
+	.balign 8
+noise_timers:	.skip 8
+noise_ipis:	.skip 8
+noise_icr:	.skip 4
+noise_per_tick:	.skip 4
+noise_until_tick: .skip 4
 multiboot_info:	.skip 4
 multiboot_magic: .skip 4
 ap_starting:	.skip 4

@@ -3,7 +3,7 @@
  * What runs once per doorbell, on both the sending and the receiving side.
  *
  * Only irq_link() and ring_locked() use this, with interrupts off on their own
- * CPU; each per-vector counter has one writer, the CPU that owns the vector.
+ * CPU.  A vector that moves between CPUs is counted by both.
  */
 #ifndef IVM_BARE_HOT_H
 #define IVM_BARE_HOT_H
@@ -30,6 +30,7 @@ struct hot {
 	struct ivm_stamp *stamp;	/* NULL: stamps off */
 	struct ivm_lane *lane;
 	struct ivm_result *result;
+	uint64_t *handled;		/* by vector, in the lane of the end that takes them */
 	uint64_t irq_tsc;		/* at entry of the newest link interrupt */
 };
 

@@ -18,11 +18,10 @@ void irq_link(void);
 
 void irq_link(void)
 {
-	uint64_t *handled = &hot.result->handled_by_vector[irq_vector];
-	uint64_t count = *handled + 1;
+	uint64_t count;
 
 	hot.irq_tsc = irq_tsc;
-	__atomic_store_n(handled, count, __ATOMIC_RELEASE);
+	count = __atomic_add_fetch(&hot.handled[irq_vector], 1, __ATOMIC_RELEASE);
 	mmio_write32(LAPIC_BASE + LAPIC_EOI, 0);
 	if (hot.stamp)
 		stamp_write(IVM_STAMP_HANDLER, count, irq_vector, irq_tsc);

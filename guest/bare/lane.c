@@ -10,9 +10,12 @@
 #include "wait.h"
 
 #define RESULT_OFF	0x100
-#define RTT_OFF		((RESULT_OFF + sizeof(struct ivm_result) + 63) & -64ul)
+#define DELAY_OFF	((RESULT_OFF + sizeof(struct ivm_result) + 63) & -64ul)
+#define MAX_DELAYS	256
+#define RTT_OFF		(DELAY_OFF + MAX_DELAYS * sizeof(struct ivm_delay))
 #define MAX_LANE_BYTES	0x40000000u	/* half of the largest 1 GiB fits a uint32_t too */
 
+_Static_assert(offsetof(struct ivm_result, steps) == IVM_RESULT_BYTES_MIN, "the host's layout");
 _Static_assert(sizeof(struct ivm_lane) <= RESULT_OFF, "the lane header overlaps the result");
 
 static void init_header(struct ivm_lane *lane, uint32_t lane_bytes, const struct options *options,
@@ -36,7 +39,7 @@ static void init_header(struct ivm_lane *lane, uint32_t lane_bytes, const struct
 }
 
 static void init_result(struct ivm_result *result, uint32_t lane_bytes,
-			const struct options *options, uint32_t vectors)
+			const struct options *options, uint32_t role)
 {
 	uint32_t i;
 
@@ -44,14 +47,16 @@ static void init_result(struct ivm_result *result, uint32_t lane_bytes,
 		.magic = IVM_RESULT_MAGIC,
 		.version = IVM_RESULT_VERSION,
 		.state = IVM_RESULT_SETUP,
-		.role = options->role,
+		.role = role,
 		.pattern = options->pattern,
-		.vectors = vectors,
+		.vectors = options->vectors,
 		.warmup = options->warmup,
 		.rtt_off = RTT_OFF,
 		.rtt_max = (lane_bytes / 2 - RTT_OFF) / sizeof(uint32_t),
 		.vcpus = options->cpus,
 		.tsc_khz = clock_khz(),
+		.delay_off = DELAY_OFF,
+		.delay_max = MAX_DELAYS,
 	};
 	for (i = 0; i < 256; i++) {
 		result->sent_by_vector[i] = 0;
@@ -59,10 +64,9 @@ static void init_result(struct ivm_result *result, uint32_t lane_bytes,
 	}
 }
 
-void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct options *options)
+void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct options *options,
+		uint32_t role)
 {
-	uint32_t vectors = options->vectors;
-
 	if (mailbox->shmem.bytes / 2 < 2 * RTT_OFF || mailbox->shmem.bytes / 2 > MAX_LANE_BYTES)
 		die("shared memory of %U bytes: too small or too large", mailbox->shmem.bytes);
 	lanes->lane_bytes = mailbox->shmem.bytes / 2;
@@ -71,11 +75,13 @@ void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct
 	lanes->peer_result = NULL;
 	lanes->result = (void *)((char *)lanes->own + RESULT_OFF);
 	lanes->rtt = (void *)((char *)lanes->own + RTT_OFF);
-	init_header(lanes->own, lanes->lane_bytes, options, vectors);
-	init_result(lanes->result, lanes->lane_bytes, options, vectors);
+	lanes->delay = (void *)((char *)lanes->own + DELAY_OFF);
+	init_header(lanes->own, lanes->lane_bytes, options, options->vectors);
+	init_result(lanes->result, lanes->lane_bytes, options, role);
 
 	hot.lane = lanes->own;
 	hot.result = lanes->result;
+	hot.handled = lanes->result->handled_by_vector;
 	if (options->stamps) {
 		hot.stamp = (void *)((char *)lanes->own + lanes->own->stamp_off);
 		hot.stamp_mask = lanes->own->stamps - 1;

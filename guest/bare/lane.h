@@ -13,6 +13,7 @@ struct lanes {
 	struct ivm_lane *own;
 	struct ivm_result *result;		/* in our lane */
 	uint32_t *rtt;				/* in our lane */
+	struct ivm_delay *delay;		/* in our lane */
 	const struct ivm_lane *peer;
 	const struct ivm_result *peer_result;	/* NULL until lanes_wait_peer() */
 	uint32_t lane_bytes;
@@ -20,10 +21,12 @@ struct lanes {
 
 /**
  * lanes_init() - lay out our lane, all but its magic, and point struct hot at it
+ * @role: IVM_ROLE_* of this lane
  *
  * Dies if the shared memory is too small.
  */
-void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct options *options);
+void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct options *options,
+		uint32_t role);
 
 /**
  * lanes_publish() - make our lane valid for its readers

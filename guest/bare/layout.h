@@ -11,7 +11,8 @@
 #define AP_TRAMPOLINE		0x8000	/* below 1 MiB, page aligned: SIPI wants that */
 
 /* IDT vectors.  0..31 are exceptions; the rest of the space is for the link */
-#define IDT_LINK_BASE		0x28
+#define IDT_LINK_FIRST		0x21	/* noise is taken just below the link's vectors */
+#define IDT_LINK_BASE		0x28	/* unless the command line says otherwise */
 #define IDT_LINK_COUNT		200	/* per CPU, up to 0xef */
 #define IDT_TIMER		0xf0
 #define IDT_WAKE		0xf1	/* the CPU that took a doorbell wakes CPU 0 */

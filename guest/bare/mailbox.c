@@ -6,6 +6,7 @@
 #include "console.h"
 #include "hot.h"
 #include "ivm-regs.h"
+#include "layout.h"
 #include "mailbox.h"
 #include "wait.h"
 
@@ -14,6 +15,9 @@
 #define IVSHMEM_IV_POSITION	8
 #define IVSHMEM_DOORBELL	12
 #define IVSHMEM_NO_POSITION	0xffffffff	/* its server has not answered yet */
+
+#define MSIX_VECTOR_CONTROL	12		/* of an entry of 16 bytes */
+#define   MSIX_MASKED		1u
 
 uint32_t mailbox_read(const struct mailbox *mailbox, uint32_t reg)
 {
@@ -51,13 +55,13 @@ static void identify_ivm(const struct mailbox *mailbox)
 		die("ivm-mailbox: version 0x%x is not known", version);
 }
 
-void mailbox_find(struct mailbox *mailbox, uint32_t kind)
+void mailbox_find(struct mailbox *mailbox, uint32_t kind, uint32_t nth)
 {
 	bool ivm = kind == DEVICE_IVM;
 
 	mailbox->kind = kind;
 	if (!pci_find(ivm ? IVM_PCI_VENDOR_ID : IVSHMEM_VENDOR_ID,
-		      ivm ? IVM_PCI_DEVICE_ID : IVSHMEM_DEVICE_ID, 0, &mailbox->pci))
+		      ivm ? IVM_PCI_DEVICE_ID : IVSHMEM_DEVICE_ID, nth, &mailbox->pci))
 		die("no %s on the PCI bus", ivm ? "ivm-mailbox" : "ivshmem-doorbell");
 	pci_assign_bars(&mailbox->pci);
 	mailbox->regs = pci_bar(&mailbox->pci, IVM_BAR_REGS);
@@ -72,20 +76,65 @@ void mailbox_find(struct mailbox *mailbox, uint32_t kind)
 		identify_ivm(mailbox);
 }
 
-void mailbox_setup_interrupts(struct mailbox *mailbox, uint32_t cpus)
+/* Address and data may change only while the entry is masked */
+static void write_entry(const struct mailbox *mailbox, uint32_t vector, enum route route,
+			uint32_t control)
 {
-	uintptr_t entry = pci_msix_table(&mailbox->pci);
-	uint32_t vector, address, data;
+	uintptr_t entry = mailbox->msix + 16 * vector;
+	uint32_t address, data;
 
-	map_identity(entry, 16 * mailbox->vectors);
-	for (vector = 0; vector < mailbox->vectors; vector++, entry += 16) {
-		apic_route_link(vector, cpus, &address, &data);
-		mmio_write32(entry, address);
-		mmio_write32(entry + 4, 0);
-		mmio_write32(entry + 8, data);
-		mmio_write32(entry + 12, 0);
+	apic_route_link(&mailbox->layout, route, vector, &address, &data);
+	mmio_write32(entry + MSIX_VECTOR_CONTROL, MSIX_MASKED);
+	mmio_write32(entry, address);
+	mmio_write32(entry + 4, 0);
+	mmio_write32(entry + 8, data);
+	mmio_write32(entry + MSIX_VECTOR_CONTROL, control);
+}
+
+void mailbox_setup_interrupts(struct mailbox *mailbox, const struct options *options)
+{
+	enum route route = options->route == ROUTE_MOVING ? ROUTE_OWN : options->route;
+	uint32_t control = options->masked == IVM_DELAY_MSIX_MASK ? MSIX_MASKED : 0, vector;
+	bool all_take_all = route == ROUTE_LOGICAL || route == ROUTE_BROADCAST;
+
+	mailbox->layout = (struct layout){
+		.base = options->irq_base,
+		.cpus = options->cpus,
+		.span = all_take_all ? mailbox->vectors :
+				       (mailbox->vectors + options->cpus - 1) / options->cpus,
+	};
+	if (options->route != ROUTE_OWN || options->irq_base != IDT_LINK_BASE)
+		apic_check_layout(&mailbox->layout);
+	mailbox->msix = pci_msix_table(&mailbox->pci);
+	map_identity(mailbox->msix, 16 * mailbox->vectors);
+	for (vector = 0; vector < mailbox->vectors; vector++) {
+		write_entry(mailbox, vector, route, control);
+		if (options->masked == IVM_DELAY_MASK)
+			mailbox_hold(mailbox, vector, IVM_DELAY_MASK, true);
 	}
 	pci_msix_enable(&mailbox->pci, true);
+}
+
+void mailbox_move(struct mailbox *mailbox)
+{
+	uint32_t vector;
+
+	mailbox->other = !mailbox->other;
+	for (vector = 0; vector < mailbox->vectors; vector++)
+		write_entry(mailbox, vector, mailbox->other ? ROUTE_OTHER : ROUTE_OWN, 0);
+}
+
+void mailbox_hold(const struct mailbox *mailbox, uint32_t vector, uint32_t how, bool hold)
+{
+	uint32_t reg = IVM_REG_MASK(vector / 32), bit = 1u << vector % 32, mask;
+
+	if (how == IVM_DELAY_MSIX_MASK) {
+		mmio_write32(mailbox->msix + 16 * vector + MSIX_VECTOR_CONTROL,
+			     hold ? MSIX_MASKED : 0);
+		return;
+	}
+	mask = mailbox_read(mailbox, reg);
+	mailbox_write(mailbox, reg, hold ? mask | bit : mask & ~bit);
 }
 
 static bool ivm_link_is_up(void *opaque)
@@ -137,11 +186,17 @@ static bool ivm_peer_is_ready(void *opaque)
 	return mailbox_read(opaque, IVM_REG_PEER_READY) & IVM_READY;
 }
 
+void mailbox_set_ready(const struct mailbox *mailbox)
+{
+	if (mailbox->kind == DEVICE_IVM)
+		mailbox_write(mailbox, IVM_REG_READY, IVM_READY);
+}
+
 void mailbox_announce(const struct mailbox *mailbox, uint32_t timeout_s)
 {
 	if (mailbox->kind != DEVICE_IVM)
 		return;
-	mailbox_write(mailbox, IVM_REG_READY, IVM_READY);
+	mailbox_set_ready(mailbox);
 	if (!wait_until(ivm_peer_is_ready, (void *)mailbox, timeout_s))
 		die("the peer's guest is not ready");
 }

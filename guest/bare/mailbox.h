@@ -6,6 +6,7 @@
 #ifndef IVM_BARE_MAILBOX_H
 #define IVM_BARE_MAILBOX_H
 
+#include "apic.h"
 #include "options.h"
 #include "pci.h"
 
@@ -17,20 +18,38 @@ struct mailbox {
 	uint32_t side;		/* 0 or 1: which lane is ours */
 	uint32_t vectors;	/* of this end */
 	uint32_t peer_vectors;	/* of the other end; known once the link is up */
+	uintptr_t msix;		/* its table */
+	struct layout layout;	/* what its vectors were routed to */
+	bool other;		/* route=moving: where they are now */
 };
 
 /**
  * mailbox_find() - find the device and enable it on the bus
+ * @nth: of those of that kind, from 0
  *
  * Dies if it is missing or is not what it should be.
  */
-void mailbox_find(struct mailbox *mailbox, uint32_t kind);
+void mailbox_find(struct mailbox *mailbox, uint32_t kind, uint32_t nth);
 
 /**
  * mailbox_setup_interrupts() - route every vector of this end and turn MSI-X on
- * @cpus: CPUs that share the vectors
+ *
+ * By options->route, ->irq_base, ->cpus and ->masked.
  */
-void mailbox_setup_interrupts(struct mailbox *mailbox, uint32_t cpus);
+void mailbox_setup_interrupts(struct mailbox *mailbox, const struct options *options);
+
+/**
+ * mailbox_move() - give all vectors their other CPU and IDT vector, or those before
+ *
+ * Each is masked while it moves, as PCI wants it.
+ */
+void mailbox_move(struct mailbox *mailbox);
+
+/**
+ * mailbox_hold() - hold a vector, or let it through
+ * @how: IVM_DELAY_MASK or IVM_DELAY_MSIX_MASK
+ */
+void mailbox_hold(const struct mailbox *mailbox, uint32_t vector, uint32_t how, bool hold);
 
 /**
  * mailbox_wait_link() - wait until the other end is there
@@ -39,6 +58,11 @@ void mailbox_setup_interrupts(struct mailbox *mailbox, uint32_t cpus);
  * ivshmem cannot tell; there the lanes alone say so.
  */
 void mailbox_wait_link(struct mailbox *mailbox, uint32_t timeout_s);
+
+/**
+ * mailbox_set_ready() - tell the peer that our lane is valid
+ */
+void mailbox_set_ready(const struct mailbox *mailbox);
 
 /**
  * mailbox_announce() - tell the peer that our lane is valid, wait for its answer

@@ -65,27 +65,66 @@ static uint32_t choose_vectors(const struct mailbox *mailbox, uint32_t wanted)
 	return wanted ? wanted : both;
 }
 
+static void wait_gate(const struct options *options)
+{
+	console_print("ivm-bare: ready\n");
+	if (options->gate && !wait_until(host_said_go, NULL, options->timeout_s))
+		die("timeout waiting for the gate");
+}
+
+/*
+ * Both ends of a link in one machine.  What the second device takes is counted
+ * in its own lane; the only stamps are those of the rings.
+ */
+static void run_both(struct mailbox *from, struct options *options)
+{
+	static struct lanes from_lanes, to_lanes;
+	static struct mailbox to;
+
+	mailbox_find(&to, options->device, 1);
+	mailbox_wait_link(&to, options->timeout_s);
+	mailbox_wait_link(from, options->timeout_s);
+	options->vectors = choose_vectors(from, options->vectors);
+	lanes_init(&to_lanes, &to, options, IVM_ROLE_PONG);
+	lanes_init(&from_lanes, from, options, IVM_ROLE_PING);
+	hot.handled = to_lanes.result->handled_by_vector;
+	from_lanes.result->mode = to_lanes.result->mode = mailbox_mode(from);
+	mailbox_setup_interrupts(&to, options);
+	lanes_publish(&to_lanes);
+	lanes_publish(&from_lanes);
+	mailbox_set_ready(&to);
+	mailbox_announce(from, options->timeout_s);
+	lanes_wait_peer(&from_lanes, options->timeout_s);
+	lanes_wait_peer(&to_lanes, options->timeout_s);
+
+	wait_gate(options);
+	traffic_both(&from_lanes, &to_lanes, options);
+	mailbox_clear_status(&to);
+	console_print("ivm-bare: done sent=%U handled=%U\n", from_lanes.result->sent,
+		      to_lanes.result->handled);
+}
+
 static void run_role(struct mailbox *mailbox, struct options *options)
 {
 	static struct lanes lanes;
 
 	mailbox_wait_link(mailbox, options->timeout_s);
 	options->vectors = choose_vectors(mailbox, options->vectors);
-	lanes_init(&lanes, mailbox, options);
+	lanes_init(&lanes, mailbox, options, options->role);
 	lanes.result->mode = mailbox_mode(mailbox);
 	hot.reply = options->role == IVM_ROLE_PONG && options->pattern == IVM_PATTERN_PINGPONG;
-	mailbox_setup_interrupts(mailbox, options->cpus);
+	mailbox_setup_interrupts(mailbox, options);
 	lanes_publish(&lanes);
 	mailbox_announce(mailbox, options->timeout_s);
 	lanes_wait_peer(&lanes, options->timeout_s);
+	if (options->noise_hz)
+		apic_start_noise(&mailbox->layout, options->noise_hz);
 
-	console_print("ivm-bare: ready\n");
-	if (options->gate && !wait_until(host_said_go, NULL, options->timeout_s))
-		die("timeout waiting for the gate");
+	wait_gate(options);
 	if (options->role == IVM_ROLE_PING)
 		traffic_ping(&lanes, options);
 	else
-		traffic_pong(&lanes, options);
+		traffic_pong(&lanes, mailbox, options);
 	mailbox_clear_status(mailbox);
 	console_print("ivm-bare: done sent=%U handled=%U\n", lanes.result->sent,
 		      lanes.result->handled);
@@ -98,15 +137,19 @@ void bare_main(void)
 	static struct options options;
 
 	hot.result = &no_lane_yet;
+	hot.handled = no_lane_yet.handled_by_vector;
 	console_init();
 	options_parse(command_line(), &options);
 	clock_init();
 	apic_init();
-	mailbox_find(&mailbox, options.device);
+	hot.cookie = options.cookie;
+	mailbox_find(&mailbox, options.device, 0);
 	options.cpus = choose_cpus(options.cpus, mailbox.vectors);
 	apic_start_cpus(options.cpus);
 	if (options.role == IVM_ROLE_SELFTEST)
 		selftest_run(&mailbox, &options);
+	else if (options.role == IVM_ROLE_BOTH)
+		run_both(&mailbox, &options);
 	else
 		run_role(&mailbox, &options);
 	if (options.hold && !wait_until(host_said_go, NULL, options.timeout_s))

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "apic.h"
 #include "console.h"
 #include "layout.h"
 #include "options.h"
@@ -12,6 +13,8 @@
 
 #define MAX_BURST	1000000
 #define MAX_TIMEOUT_S	86400
+#define MAX_DELAY_US	10000000
+#define NOISE_MIN_HZ	(1000 / TICK_MS)	/* CPU 0's tick must come out of it */
 
 static const struct number {
 	const char *key;
@@ -24,6 +27,9 @@ static const struct number {
 	{ "cpus=", offsetof(struct options, cpus), 1, BARE_MAX_CPUS },
 	{ "timeout=", offsetof(struct options, timeout_s), 1, MAX_TIMEOUT_S },
 	{ "stamps=", offsetof(struct options, stamps), 0, 1 },
+	{ "irq=", offsetof(struct options, irq_base), IDT_LINK_FIRST, IDT_TIMER - 1 },
+	{ "cookie=", offsetof(struct options, cookie), 0, UINT32_MAX / 2 },
+	{ "noise=", offsetof(struct options, noise_hz), NOISE_MIN_HZ, 10000 },
 };
 
 static const struct choice {
@@ -34,8 +40,10 @@ static const struct choice {
 	{ "role=ping", offsetof(struct options, role), IVM_ROLE_PING },
 	{ "role=pong", offsetof(struct options, role), IVM_ROLE_PONG },
 	{ "role=selftest", offsetof(struct options, role), IVM_ROLE_SELFTEST },
+	{ "role=both", offsetof(struct options, role), IVM_ROLE_BOTH },
 	{ "pattern=pingpong", offsetof(struct options, pattern), IVM_PATTERN_PINGPONG },
 	{ "pattern=flood", offsetof(struct options, pattern), IVM_PATTERN_FLOOD },
+	{ "pattern=step", offsetof(struct options, pattern), IVM_PATTERN_STEP },
 	{ "device=ivm", offsetof(struct options, device), DEVICE_IVM },
 	{ "device=ivshmem", offsetof(struct options, device), DEVICE_IVSHMEM },
 	{ "wait=hlt", offsetof(struct options, poll), 0 },
@@ -43,6 +51,14 @@ static const struct choice {
 	{ "gate", offsetof(struct options, gate), 1 },
 	{ "hold", offsetof(struct options, hold), 1 },
 	{ "peer", offsetof(struct options, peer), 1 },
+	{ "route=own", offsetof(struct options, route), ROUTE_OWN },
+	{ "route=other", offsetof(struct options, route), ROUTE_OTHER },
+	{ "route=moving", offsetof(struct options, route), ROUTE_MOVING },
+	{ "route=logical", offsetof(struct options, route), ROUTE_LOGICAL },
+	{ "route=broadcast", offsetof(struct options, route), ROUTE_BROADCAST },
+	{ "delay=init", offsetof(struct options, delay), IVM_DELAY_INIT },
+	{ "masked=mask", offsetof(struct options, masked), IVM_DELAY_MASK },
+	{ "masked=msix", offsetof(struct options, masked), IVM_DELAY_MSIX_MASK },
 };
 
 static uint32_t *field(struct options *options, size_t offset)
@@ -124,6 +140,28 @@ static bool parse_count(const char *word, struct options *options)
 	return false;
 }
 
+/* delay=KIND,US */
+static bool parse_delay(const char *word, struct options *options)
+{
+	static const struct { const char *word; uint32_t kind; } delays[] = {
+		{ "delay=irqoff,", IVM_DELAY_IRQ_OFF },
+		{ "delay=mask,", IVM_DELAY_MASK },
+		{ "delay=msix,", IVM_DELAY_MSIX_MASK },
+	};
+	const char *rest;
+	uint32_t i;
+
+	for (i = 0; i < sizeof(delays) / sizeof(*delays); i++) {
+		rest = behind(word, delays[i].word);
+		if (rest) {
+			options->delay = delays[i].kind;
+			options->delay_us = parse_number(rest, 1, MAX_DELAY_US);
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char *skip_to_options(const char *line)
 {
 	const char *found = NULL;
@@ -143,6 +181,7 @@ void options_parse(const char *line, struct options *options)
 		.count = 1000,
 		.timeout_s = 60,
 		.stamps = 1,
+		.irq_base = IDT_LINK_BASE,
 	};
 	if (!line)
 		return;
@@ -152,7 +191,7 @@ void options_parse(const char *line, struct options *options)
 			continue;
 		}
 		if (!parse_choice(line, options) && !parse_pattern(line, options) &&
-		    !parse_count(line, options))
+		    !parse_count(line, options) && !parse_delay(line, options))
 			die("command line: cannot understand \"%s\"", line);
 		while (!word_ends(line))
 			line++;

@@ -25,6 +25,13 @@ struct options {
 	uint32_t gate;		/* wait for a byte on COM1 before the first doorbell */
 	uint32_t hold;		/* wait for another one before the end */
 	uint32_t peer;		/* selftest: a pong guest is at the other end */
+	uint32_t route;		/* enum route: who takes the link vectors */
+	uint32_t irq_base;	/* IDT vector of link vector 0 */
+	uint32_t cookie;	/* what counts doorbells starts from here */
+	uint32_t noise_hz;	/* timer interrupts and IPIs of each CPU, 0 none */
+	uint32_t delay;		/* IVM_DELAY_* that the receiver of a step makes, 0 none */
+	uint32_t delay_us;	/* its length */
+	uint32_t masked;	/* IVM_DELAY_* by which all vectors are held for good, 0 none */
 };
 
 /**

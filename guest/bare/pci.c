@@ -136,7 +136,7 @@ static void assign_bar(const struct pci_device *device, uint32_t index, uint64_t
 
 void pci_assign_bars(const struct pci_device *device)
 {
-	uint64_t next_low = WINDOW_BELOW_4G, next_high = WINDOW_ABOVE_4G;
+	static uint64_t next_low = WINDOW_BELOW_4G, next_high = WINDOW_ABOVE_4G;
 	uint32_t index, low;
 
 	if (pci_bar(device, 0).address)

@@ -47,7 +47,7 @@ struct pci_bar pci_bar(const struct pci_device *device, uint32_t index);
 /**
  * pci_assign_bars() - give the device addresses if the firmware did not
  *
- * SeaBIOS does, qboot does not.  For the one device of a machine only.
+ * SeaBIOS does, qboot does not.  For devices that nobody else gives any.
  */
 void pci_assign_bars(const struct pci_device *device);
 

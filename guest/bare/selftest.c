@@ -302,12 +302,12 @@ static void check_with_peer(struct mailbox *mailbox, struct options *options)
 	options->vectors = mailbox->peer_vectors < mailbox->vectors ? mailbox->peer_vectors :
 								      mailbox->vectors;
 	last = options->vectors - 1;
-	lanes_init(&lanes, mailbox, options);
+	lanes_init(&lanes, mailbox, options, IVM_ROLE_SELFTEST);
 	result = lanes.result;
 	result->checks = made;
 	result->failures = failed;
 	result->mode = mailbox_mode(mailbox);
-	mailbox_setup_interrupts(mailbox, options->cpus);
+	mailbox_setup_interrupts(mailbox, options);
 	lanes_publish(&lanes);
 	mailbox_announce(mailbox, options->timeout_s);
 	lanes_wait_peer(&lanes, options->timeout_s);

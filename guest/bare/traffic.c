@@ -9,23 +9,16 @@
 #include "clock.h"
 #include "console.h"
 #include "hot.h"
+#include "run.h"
 #include "traffic.h"
 #include "wait.h"
 
 #define QUIET_TICKS	(100 / TICK_MS)	/* nothing more arrives after this long */
 #define WATCH_MS	5ull		/* a peer that has a CPU is done long before */
 
-struct run {
-	struct lanes *lanes;
-	const struct options *options;
-	uint64_t total;		/* doorbells, warm-up included */
-	uint64_t deadline;	/* TSC */
-	uint32_t last_look;	/* ticks() at the last look at deadline and peer */
-};
-
 static uint64_t handled_by(uint32_t vector)
 {
-	return __atomic_load_n(&hot.result->handled_by_vector[vector], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&hot.handled[vector], __ATOMIC_ACQUIRE);
 }
 
 static uint64_t peer_handled_by(const struct lanes *lanes, uint32_t vector)
@@ -43,8 +36,7 @@ static uint64_t handled_total(void)
 	return total;
 }
 
-/* Every wait of a run comes by here; only once a tick does it cost anything */
-static void check_alive(struct run *run, const char *waiting_for)
+void run_check_alive(struct run *run, const char *waiting_for)
 {
 	if (ticks() == run->last_look)
 		return;
@@ -55,8 +47,7 @@ static void check_alive(struct run *run, const char *waiting_for)
 		die("the peer failed");
 }
 
-/* Let time pass until an interrupt, or not at all with wait=poll; interrupts are off */
-static void doze(const struct run *run)
+void run_doze(const struct run *run)
 {
 	if (run->options->poll) {
 		irq_enable();
@@ -96,8 +87,8 @@ static void ping_pingpong(struct run *run)
 		before = handled_by(vector);
 		start = ring_locked(vector);
 		while (handled_by(vector) == before) {
-			doze(run);
-			check_alive(run, "an answer");
+			run_doze(run);
+			run_check_alive(run, "an answer");
 			irq_disable();
 		}
 		irq_enable();
@@ -117,7 +108,7 @@ static void ping_flood(struct run *run)
 		ring(vector);
 		if (++vector == vectors)
 			vector = 0;
-		check_alive(run, "its own doorbells");
+		run_check_alive(run, "its own doorbells");
 	}
 }
 
@@ -127,12 +118,12 @@ static void ping_flood(struct run *run)
  */
 static void watch(struct run *run, uint64_t patience_tsc)
 {
-	check_alive(run, "the peer to take a burst");
+	run_check_alive(run, "the peer to take a burst");
 	if (rdtsc() < patience_tsc) {
 		cpu_relax();
 	} else {
 		irq_disable();
-		doze(run);
+		run_doze(run);
 	}
 }
 
@@ -180,10 +171,10 @@ static void ping_rate(struct run *run)
 	for (i = 0; i < run->total; i++) {
 		at = start + i / rate * hz + i % rate * hz / rate;
 		while ((now = rdtsc()) < at) {
-			check_alive(run, "its next doorbell");
+			run_check_alive(run, "its next doorbell");
 			irq_disable();
 			if (at - now > 2 * tick)
-				doze(run);
+				run_doze(run);
 			else
 				irq_enable();
 		}
@@ -193,18 +184,46 @@ static void ping_rate(struct run *run)
 	}
 }
 
-/* Counts are written before the state that declares them final */
-static void finish(struct lanes *lanes)
+/* The receiver asks for each; until it does there is time to sleep */
+static void ping_step(struct run *run)
 {
-	lanes->result->sent = hot.cookie;
-	lanes->result->handled = handled_total();
-	__atomic_store_n(&lanes->result->state, IVM_RESULT_DONE, __ATOMIC_RELEASE);
+	uint32_t vector = 0;
+	uint64_t i;
+
+	for (i = 0; i < run->total; i++) {
+		while (__atomic_load_n(&run->lanes->peer_result->steps, __ATOMIC_ACQUIRE) <= i) {
+			run_check_alive(run, "the receiver to ask");
+			irq_disable();
+			run_doze(run);
+		}
+		ring(vector);
+		if (++vector == run->options->vectors)
+			vector = 0;
+	}
 }
 
-static void begin(struct run *run, struct lanes *lanes, const struct options *options)
+/* Counts are written before the state that declares them final */
+static void finish(struct lanes *lanes, uint64_t sent, uint64_t handled)
+{
+	struct ivm_result *result = lanes->result;
+
+	result->sent = sent;
+	result->handled = handled;
+	apic_noise(&result->noise_timers, &result->noise_ipis);
+	__atomic_store_n(&result->state, IVM_RESULT_DONE, __ATOMIC_RELEASE);
+}
+
+static uint32_t sent(const struct run *run)
+{
+	return hot.cookie - run->options->cookie;
+}
+
+static void begin(struct run *run, struct lanes *lanes, struct mailbox *mailbox,
+		  const struct options *options)
 {
 	*run = (struct run){
 		.lanes = lanes,
+		.mailbox = mailbox,
 		.options = options,
 		.total = (uint64_t)options->count + options->warmup,
 		.deadline = deadline_in(options->timeout_s),
@@ -215,10 +234,38 @@ static void begin(struct run *run, struct lanes *lanes, const struct options *op
 /* Until the peer is as far; its deadline may lie as far behind as ours */
 static void wait_peer_done(struct run *run)
 {
+	uint32_t last_move = ticks();
+
 	while (lanes_peer_state(run->lanes) != IVM_RESULT_DONE) {
-		check_alive(run, "the peer to finish");
+		run_check_alive(run, "the peer to finish");
+		if (run->mailbox && run->options->route == ROUTE_MOVING && ticks() != last_move) {
+			mailbox_move(run->mailbox);
+			run->lanes->result->moves++;
+			last_move = ticks();
+		}
 		irq_disable();
-		doze(run);
+		run_doze(run);
+	}
+}
+
+static void ring_all(struct run *run)
+{
+	switch (run->options->pattern) {
+	case IVM_PATTERN_PINGPONG:
+		ping_pingpong(run);
+		break;
+	case IVM_PATTERN_FLOOD:
+		ping_flood(run);
+		break;
+	case IVM_PATTERN_BURST:
+		ping_burst(run);
+		break;
+	case IVM_PATTERN_RATE:
+		ping_rate(run);
+		break;
+	case IVM_PATTERN_STEP:
+		ping_step(run);
+		break;
 	}
 }
 
@@ -228,42 +275,50 @@ void traffic_ping(struct lanes *lanes, const struct options *options)
 
 	hot.wake_cpu0 = options->cpus > 1 && !options->poll &&
 			options->pattern == IVM_PATTERN_PINGPONG;
-	begin(&run, lanes, options);
-	switch (options->pattern) {
-	case IVM_PATTERN_PINGPONG:
-		ping_pingpong(&run);
-		break;
-	case IVM_PATTERN_FLOOD:
-		ping_flood(&run);
-		break;
-	case IVM_PATTERN_BURST:
-		ping_burst(&run);
-		break;
-	case IVM_PATTERN_RATE:
-		ping_rate(&run);
-		break;
-	}
-	finish(lanes);
+	begin(&run, lanes, NULL, options);
+	ring_all(&run);
+	finish(lanes, sent(&run), handled_total());
 	wait_peer_done(&run);
 }
 
-void traffic_pong(struct lanes *lanes, const struct options *options)
+static void wait_quiet(struct run *run)
 {
+	uint32_t last_change = ticks();
 	uint64_t handled, newest = 0;
-	uint32_t last_change;
-	struct run run;
 
-	begin(&run, lanes, options);
-	wait_peer_done(&run);
-	last_change = ticks();
 	while (ticks() - last_change < QUIET_TICKS) {
 		irq_disable();
-		doze(&run);
-		check_alive(&run, "quiet");
+		run_doze(run);
+		run_check_alive(run, "quiet");
 		handled = handled_total();
 		if (handled != newest)
 			last_change = ticks();
 		newest = handled;
 	}
-	finish(lanes);
+}
+
+void traffic_pong(struct lanes *lanes, struct mailbox *mailbox, const struct options *options)
+{
+	struct run run;
+
+	begin(&run, lanes, mailbox, options);
+	if (options->pattern == IVM_PATTERN_STEP)
+		step_receive(&run);
+	wait_peer_done(&run);
+	wait_quiet(&run);
+	finish(lanes, sent(&run), handled_total());
+}
+
+void traffic_both(struct lanes *from, struct lanes *to, const struct options *options)
+{
+	struct run run;
+
+	if (options->pattern == IVM_PATTERN_PINGPONG || options->pattern == IVM_PATTERN_STEP)
+		die("role=both: not with this pattern");
+	begin(&run, to, NULL, options);
+	begin(&run, from, NULL, options);
+	ring_all(&run);
+	wait_quiet(&run);
+	finish(from, sent(&run), 0);
+	finish(to, 0, handled_total());
 }

@@ -117,7 +117,7 @@ static void refuses_what_does_not_fit(void **state)
 		{ &f->lane[1]->bytes, SHMEM_BYTES },
 		{ &f->lane[1]->result_off, LANE_BYTES - sizeof(struct ivm_result) + 1 },
 		{ &f->lane[1]->result_off, UINT32_MAX },
-		{ &f->lane[1]->result_bytes, sizeof(struct ivm_result) - 1 },
+		{ &f->lane[1]->result_bytes, IVM_RESULT_BYTES_MIN - 1 },
 		{ &f->result[1]->magic, 0 },
 		{ &f->result[1]->version, 0 },
 		{ &f->result[1]->vectors, 257 },
@@ -152,6 +152,23 @@ static void the_last_that_fits(void **state)
 	assert_int_equal(find(f, IVM_ROLE_PING, &result, &rtt), -EBADMSG);
 }
 
+/* A guest from before the last fields, whose samples may begin where they would be */
+static void reads_a_shorter_result(void **state)
+{
+	struct fixture *f = *state;
+	struct ivm_result result;
+	const uint32_t *rtt;
+
+	f->lane[1]->result_bytes = IVM_RESULT_BYTES_MIN;
+	f->result[1]->steps = 7;
+	assert_int_equal(find(f, IVM_ROLE_PING, &result, &rtt), 0);
+	assert_int_equal(result.sent, 42);
+	assert_int_equal(result.steps, 0);
+	f->lane[1]->result_bytes = sizeof(struct ivm_result) + 8;
+	assert_int_equal(find(f, IVM_ROLE_PING, &result, &rtt), 0);
+	assert_int_equal(result.steps, 7);
+}
+
 static void ends_an_endless_error_text(void **state)
 {
 	struct fixture *f = *state;
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(empty_memory_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_does_not_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_that_fits, setup, teardown),
+		cmocka_unit_test_setup_teardown(reads_a_shorter_result, setup, teardown),
 		cmocka_unit_test_setup_teardown(ends_an_endless_error_text, setup, teardown),
 	};
 
