@@ -18,6 +18,10 @@
  */
 #include "assemble_local.h"
 
+/* Of kvm_apic_accept_irq, as in the APIC's interrupt command register */
+#define DELIVERY_MODE	0x700
+#define DELIVERY_INIT	0x500
+
 static void thread_free(gpointer p)
 {
 	struct thread *t = p;
@@ -144,6 +148,12 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 		assemble_sender_event(a, t, e);
 		assemble_receiver_event(a, t, e);
 		break;
+	case IVM_EV_ACCEPT:
+		if ((e->c & DELIVERY_MODE) == DELIVERY_INIT)
+			assemble_reset_vcpu(a, e);
+		else
+			assemble_sender_event(a, t, e);
+		break;
 	case IVM_EV_SENDMSG_RET:
 		assemble_finish_send(a, t, e);
 		break;
@@ -240,11 +250,19 @@ void ivm_assemble_stop(struct ivm_assemble *a, uint64_t now_ns)
 
 /* ---- what never ended ---- */
 
-static enum ivm_outcome outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j)
+/* It is in the receiver's APIC: only the end of its VM can cut it off */
+static enum ivm_outcome outcome_accepted(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 
 	return to && to->vm->dead ? IVM_O_DROPPED : IVM_O_UNFINISHED;
+}
+
+static enum ivm_outcome outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+
+	return to && (to->dead || !to->page.up) ? IVM_O_DROPPED : IVM_O_UNFINISHED;
 }
 
 /* Held by MASK, by the MSI-X mask, or because no irqfd is attached */
@@ -260,12 +278,14 @@ static enum ivm_outcome outcome_held(struct ivm_assemble *a, const struct ivm_jo
 	return can_arrive ? outcome_in_flight(a, j) : IVM_O_MASKED;
 }
 
-static void drain(struct ivm_assemble *a, GQueue *queue, bool held)
+typedef enum ivm_outcome (*outcome_fn)(struct ivm_assemble *a, const struct ivm_journey *j);
+
+static void drain(struct ivm_assemble *a, GQueue *queue, outcome_fn outcome)
 {
 	struct ivm_journey *j;
 
 	while ((j = g_queue_pop_head(queue)))
-		assemble_record_as(a, j, held ? outcome_held(a, j) : outcome_in_flight(a, j));
+		assemble_record_as(a, j, outcome(a, j));
 }
 
 static void finish_threads(struct ivm_assemble *a)
@@ -303,7 +323,7 @@ static void finish_slots(struct ivm_assemble *a)
 		if (slot->taken)
 			assemble_record(a, slot->taken);
 		slot->taken = NULL;
-		drain(a, &slot->pending, false);
+		drain(a, &slot->pending, outcome_accepted);
 	}
 }
 
@@ -319,13 +339,13 @@ static void finish_waiting(struct ivm_assemble *a)
 	}
 	g_hash_table_iter_init(&it, a->streams);
 	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		drain(a, &((struct stream *)value)->sent, false);
+		drain(a, &((struct stream *)value)->sent, outcome_in_flight);
 		/* Read by QEMU and not raised: its device holds it */
-		drain(a, &((struct stream *)value)->received, true);
+		drain(a, &((struct stream *)value)->received, outcome_held);
 	}
 	g_hash_table_iter_init(&it, a->held);
 	while (g_hash_table_iter_next(&it, NULL, &value))
-		drain(a, value, true);
+		drain(a, value, outcome_held);
 }
 
 /**

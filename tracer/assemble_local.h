@@ -23,6 +23,7 @@ struct thread {
 	struct slot *accepted;		/* where it handed over last ... */
 	uint64_t accepted_id;		/* ... this journey, which may be gone by now */
 	uint32_t cpu;			/* where it was last seen */
+	uint32_t copies_for;		/* end whose MSI, routed here last, has several targets */
 };
 
 /* Accepted and pending on one (VM, vCPU, IDT vector) */
@@ -51,6 +52,7 @@ struct ivm_assemble {
 	uint64_t stop_ns;		/* no dispatch counts from here on */
 	uint64_t last_id;
 	bool inject_seen;		/* kvm_inj_virq fires on this host */
+	bool route_seen;		/* kvm_msi_set_irq does */
 
 	GHashTable *threads;		/* tid -> struct thread */
 	GHashTable *slots;		/* slot key -> struct slot */
@@ -87,6 +89,9 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e);
 
 /* assemble_receive.c */
 void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j);
+void assemble_note_other(struct ivm_assemble *a, const struct ivm_vm *vm,
+			 const struct ivm_event *e);
+void assemble_reset_vcpu(struct ivm_assemble *a, const struct ivm_event *e);
 void assemble_end_event(struct ivm_assemble *a, const struct ivm_event *e);
 void assemble_receiver_event(struct ivm_assemble *a, struct thread *rx, const struct ivm_event *e);
 void assemble_kick(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);

@@ -66,6 +66,31 @@ static bool is_link_vector(struct ivm_assemble *a, const struct ivm_vm *vm, uint
 	return false;
 }
 
+/* Accepted for a vCPU of @vm, and no ring: its end is not one that lacks a ring */
+void assemble_note_other(struct ivm_assemble *a, const struct ivm_vm *vm,
+			 const struct ivm_event *e)
+{
+	if (vm && e->b <= UINT8_MAX && is_link_vector(a, vm, e->b))
+		assemble_slot(a, vm, e->a, e->b, true)->others++;
+}
+
+/* INIT clears what its vCPU has accepted and not taken yet */
+void assemble_reset_vcpu(struct ivm_assemble *a, const struct ivm_event *e)
+{
+	const struct ivm_vm *vm = ivm_topology_vm(a->topology, e->tgid);
+	struct ivm_journey *j;
+	unsigned int v;
+
+	for (v = 0; vm && v <= UINT8_MAX; v++) {
+		struct slot *slot = assemble_slot(a, vm, e->a, v, false);
+
+		while (slot && (j = g_queue_pop_head(&slot->pending))) {
+			deactivate(a, j);
+			assemble_record_as(a, j, IVM_O_DROPPED);
+		}
+	}
+}
+
 /*
  * An interrupt reached its guest.  The oldest ring pending there caused it.
  * With none pending a ring was counted as coalesced too early: its accept came

@@ -35,21 +35,50 @@ static struct ivm_end *find_msi(struct ivm_assemble *a, const struct ivm_vm *vm,
 	return NULL;
 }
 
-/* What was held of this vector is raised together with @by's accept */
-static void release_held(struct ivm_assemble *a, struct thread *t, const struct ivm_journey *by)
+/* What was held of this vector, and rung before @before_id, is raised with @by's accept */
+static void release_held(struct ivm_assemble *a, struct thread *t, const struct ivm_journey *by,
+			 uint64_t before_id)
 {
 	GQueue *held = assemble_held(a, by->to_end, by->vector, false);
 	struct ivm_journey *j;
 
-	while (held && (j = g_queue_pop_head(held))) {
+	while (held && (j = g_queue_peek_head(held)) && j->id < before_id) {
+		g_queue_pop_head(held);
 		if (j->mode == IVM_M_UNKNOWN)
 			j->mode = by->mode;
+		if (by->t_ns[IVM_P_UNMASK] > j->t_ns[IVM_P_DISPATCH])
+			j->t_ns[IVM_P_UNMASK] = by->t_ns[IVM_P_UNMASK];
 		j->t_ns[IVM_P_ROUTE] = by->t_ns[IVM_P_ROUTE];
 		j->t_ns[IVM_P_ACCEPT] = by->t_ns[IVM_P_ACCEPT];
 		j->to_vcpu = by->to_vcpu;
 		j->irq_vector = by->irq_vector;
 		assemble_hand_over(a, t, j);
 	}
+}
+
+/* The end point takes the oldest: they are handed over in the order of their rings */
+static void hand_over_all(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j)
+{
+	const struct ivm_journey by = *j;
+
+	release_held(a, t, &by, by.id);
+	assemble_hand_over(a, t, j);
+	release_held(a, t, &by, UINT64_MAX);
+}
+
+/* A message in logical mode, or to everybody, is accepted once for each target */
+static bool has_copies(const struct ivm_sender *s)
+{
+	return (s->msi_address >> 2 & 1) || (s->msi_address >> 12 & 0xff) == 0xff;
+}
+
+/* The thread's route has led to an accept */
+static void use_route(struct thread *t, uint32_t to_end)
+{
+	if (t->sender.route_ns && has_copies(&t->sender))
+		t->copies_for = to_end;
+	else
+		t->sender.route_ns = 0;
 }
 
 /* Moves the open journey out of its thread */
@@ -65,9 +94,8 @@ static void accept_open(struct ivm_assemble *a, struct thread *t)
 {
 	struct ivm_journey *j = assemble_take_open(t);
 
-	/* Older ones of the vector come first: the end point takes the oldest */
-	release_held(a, t, j);
-	assemble_hand_over(a, t, j);
+	use_route(t, j->to_end);
+	hand_over_all(a, t, j);
 }
 
 /* A doorbell of any thread that is open, unaccepted, and leads to (end, vector) */
@@ -129,6 +157,28 @@ static void note_raised_by_qemu(struct ivm_assemble *a, struct ivm_journey *j,
 		j->mode = IVM_M_QEMU;
 }
 
+/* The receiver's own vCPU raises it: its guest left to unmask */
+static void note_unmask(struct ivm_assemble *a, struct ivm_journey *j, const struct thread *t,
+			uint32_t tid)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+	const struct ivm_vcpu *vcpu = ivm_topology_vcpu(a->topology, tid);
+
+	if (vcpu && vcpu->vm == to->vm && t->sender.exit_ns > j->t_ns[IVM_P_DISPATCH])
+		j->t_ns[IVM_P_UNMASK] = t->sender.exit_ns;
+}
+
+/* The first target carried the journey; what the others get is no ring of its own */
+static bool is_copy(struct ivm_assemble *a, const struct thread *t, const struct ivm_event *e)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, t->copies_for);
+
+	if (!to || MSI_VECTOR(t->sender.msi_data) != e->b)
+		return false;
+	assemble_note_other(a, to->vm, e);
+	return true;
+}
+
 /*
  * An accept on a thread without an open doorbell: the receiving QEMU raises
  * what it received or held (qemu mode, unmask, an irqfd it serves itself).
@@ -141,23 +191,25 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 	struct ivm_journey *j;
 	uint32_t vector;
 
-	if (!vm || !s->route_ns || (e->flags & IVM_EV_F_HARDIRQ) || MSI_VECTOR(s->msi_data) != e->b)
+	if (!vm || !s->route_ns || (e->flags & IVM_EV_F_HARDIRQ) ||
+	    MSI_VECTOR(s->msi_data) != e->b || is_copy(a, t, e))
 		return;
 	to = find_msi(a, vm, s->msi_address, s->msi_data, &vector);
 	if (!to)
 		return;
 	j = take_waiting(a, to, vector);
 	if (!j) {
-		assemble_slot(a, vm, e->a, e->b, true)->others++;
+		assemble_note_other(a, vm, e);
 		return;
 	}
 	note_raised_by_qemu(a, j, e);
+	note_unmask(a, j, t, e->tid);
 	j->t_ns[IVM_P_ROUTE] = s->route_ns;
 	j->t_ns[IVM_P_ACCEPT] = e->t_ns;
 	j->to_vcpu = e->a;
 	j->irq_vector = e->b;
-	assemble_hand_over(a, t, j);
-	release_held(a, t, j);
+	use_route(t, j->to_end);
+	hand_over_all(a, t, j);
 }
 
 static enum ivm_mode observed_from_config(uint32_t mode)
@@ -305,12 +357,28 @@ void assemble_finish_send(struct ivm_assemble *a, struct thread *t, const struct
 	assemble_hold(a, j);
 }
 
+/* On a host that shows routes, what has none is a timer or an IPI, whatever its vector */
+static bool is_local(const struct ivm_assemble *a, const struct thread *t,
+		     const struct ivm_event *e)
+{
+	return e->type == IVM_EV_ACCEPT && a->route_seen && !t->sender.route_ns &&
+	       !(e->flags & IVM_EV_F_HARDIRQ);
+}
+
 void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
 {
 	bool was_open = t->sender.open.id;
 
 	if (e->type == IVM_EV_SENDMSG)
 		note_sent(a, e);
+	if (e->type == IVM_EV_MSI) {
+		a->route_seen = true;
+		t->copies_for = 0;
+	}
+	if (is_local(a, t, e)) {
+		assemble_note_other(a, ivm_topology_vm(a->topology, e->tgid), e);
+		return;
+	}
 	if ((e->type == IVM_EV_SENDMSG || e->type == IVM_EV_WRITE) &&
 	    !(was_open && is_open_fd(a, t, e))) {
 		if (e->type == IVM_EV_SENDMSG && e->a && !was_open)

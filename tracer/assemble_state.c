@@ -113,9 +113,18 @@ GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, 
 	return held;
 }
 
+static gint by_id(gconstpointer x, gconstpointer y, gpointer unused)
+{
+	const struct ivm_journey *a = x, *b = y;
+
+	(void)unused;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* A work item or a flush may put one aside after a younger one */
 void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j)
 {
-	g_queue_push_tail(assemble_held(a, j->to_end, j->vector, true), j);
+	g_queue_insert_sorted(assemble_held(a, j->to_end, j->vector, true), j, by_id, NULL);
 }
 
 static void count_outcome(struct ivm_assemble *a, const struct ivm_journey *j)
