@@ -71,6 +71,8 @@ static void print_flags(const struct ivm_journey *j)
 		fputs(" posted", stdout);
 	if (j->flags & IVM_J_APPROX)
 		fputs(" approx", stdout);
+	if (j->flags & IVM_J_CONTENDED)
+		fputs(" contended", stdout);
 }
 
 static void print_points(const struct ivm_journey *j)
