@@ -473,6 +473,28 @@ int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c
 		      c->coalesced, c->masked, c->dropped, c->unfinished);
 }
 
+/**
+ * ivm_recording_add_assembly() - what an assembler counted, and what did not fit
+ * @r: the recording
+ * @a: finished
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a)
+{
+	const struct ivm_assemble_stats *stats = ivm_assemble_stats(a);
+	const GPtrArray *counts = ivm_assemble_counts(a);
+	guint i;
+
+	for (i = 0; i < counts->len; i++)
+		ivm_recording_add_counts(r, g_ptr_array_index(counts, i));
+	ivm_recording_add_lost(r, "late", stats->late);
+	ivm_recording_add_lost(r, "stream_gaps", stats->stream_gaps);
+	ivm_recording_add_lost(r, "unmatched", stats->unmatched);
+	ivm_recording_add_lost(r, "before_start", stats->before_start);
+	return ivm_recording_add_lost(r, "disordered", stats->disordered);
+}
+
 static int add_samples(struct ivm_recording *r, const char *sql, const uint64_t *ns,
 		       uint64_t samples)
 {

@@ -66,6 +66,7 @@ int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char
 int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
+int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);
 int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b);
 int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c);
