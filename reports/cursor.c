@@ -2,9 +2,12 @@
 /* The journeys of a recording, one after the other */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-#include "../tracer/recording.h"
+#include <glib.h>
+
+#include "../tracer/journey_table.h"
 #include "cursor.h"
 
 static const char *const modes[] = IVM_MODE_NAMES;

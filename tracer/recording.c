@@ -17,40 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journey_table.h"
 #include "recording.h"
 
 /* Rows a transaction holds at the most: bounds what a crash takes along */
 #define TRANSACTION_ROWS	16384
 
-const char *const ivm_point_columns[IVM_POINTS] = {
-	[IVM_P_RING] = "ring",
-	[IVM_P_EXIT] = "exit",
-	[IVM_P_DISPATCH] = "dispatch",
-	[IVM_P_USER] = "user",
-	[IVM_P_SEND] = "send",
-	[IVM_P_WAKE] = "wake",
-	[IVM_P_RUN] = "run",
-	[IVM_P_RECV] = "recv",
-	[IVM_P_SIGNAL] = "signal",
-	[IVM_P_UNMASK] = "unmask",
-	[IVM_P_DEFER] = "defer",
-	[IVM_P_WORK] = "work",
-	[IVM_P_ROUTE] = "route",
-	[IVM_P_ACCEPT] = "accept",
-	[IVM_P_KICK] = "kick",
-	[IVM_P_VCPU_EXIT] = "vcpu_exit",
-	[IVM_P_VCPU_WAKE] = "vcpu_wake",
-	[IVM_P_VCPU_RUN] = "vcpu_run",
-	[IVM_P_UNHALT] = "unhalt",
-	[IVM_P_WINDOW] = "window",
-	[IVM_P_INJECT] = "inject",
-	[IVM_P_EOI_STANDIN] = "eoi_standin",
-	[IVM_P_ENTRY] = "entry",
-	[IVM_P_ISR] = "isr",
-	[IVM_P_EOI] = "eoi",
-};
-
-/* All tables but journeys, whose point columns come from the list above */
+/* All tables but journeys, whose columns ivm_journey_table_columns() names */
 static const char schema[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE vms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, pid INTEGER NOT NULL,"
@@ -84,21 +57,12 @@ static const char schema[] =
 	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
 	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;";
 
-static const char journeys_head[] =
-	"CREATE TABLE journeys (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
-	" configured TEXT NOT NULL, outcome TEXT NOT NULL, from_end INTEGER NOT NULL,"
-	" to_end INTEGER, vector INTEGER NOT NULL, irq_vector INTEGER,"
-	" from_vcpu INTEGER NOT NULL, to_vcpu INTEGER, cookie INTEGER NOT NULL, seq INTEGER,"
-	" approx INTEGER NOT NULL, posted INTEGER NOT NULL, disordered INTEGER NOT NULL,"
-	" contended INTEGER NOT NULL, fast_mmio INTEGER NOT NULL";
-
-#define JOURNEY_FIXED_COLUMNS	17
-
 struct ivm_recording {
 	char *path;		/* final name */
 	char *tmp_path;
 	sqlite3 *db;
-	sqlite3_stmt *insert_journey;
+	sqlite3_stmt *insert_journeys;
+	struct ivm_journey_table journeys;	/* not in the file yet */
 	unsigned int rows;	/* of the open transaction */
 	int err;		/* the first one; sticks */
 	bool finished;
@@ -190,7 +154,7 @@ static int create_tmp(struct ivm_recording *r)
 static int create_schema(struct ivm_recording *r)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
-	int i;
+	g_autofree char *columns = ivm_journey_table_columns();
 
 	/* Nobody sees the file before it is whole, so it is synced once, at the end */
 	g_string_append(sql, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;"
@@ -198,24 +162,17 @@ static int create_schema(struct ivm_recording *r)
 	g_string_append_printf(sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; BEGIN;",
 			       IVM_RECORDING_APPLICATION_ID, IVM_RECORDING_VERSION);
 	g_string_append(sql, schema);
-	g_string_append(sql, journeys_head);
-	for (i = 0; i < IVM_POINTS; i++)
-		g_string_append_printf(sql, ", \"%s\" INTEGER", ivm_point_columns[i]);
-	g_string_append(sql, ");");
+	g_string_append_printf(sql, "CREATE TABLE journeys (%s);", columns);
 	return execute(r, sql->str);
 }
 
-static int prepare_journey(struct ivm_recording *r)
+static int prepare_journeys(struct ivm_recording *r)
 {
-	g_autoptr(GString) sql = g_string_new("INSERT INTO journeys VALUES (?");
-	int i;
-
-	if (r->err)
+	if (r->err || keep_error(r, ivm_journey_table_offer(r->db, &r->journeys)))
 		return r->err;
-	for (i = 1; i < JOURNEY_FIXED_COLUMNS + IVM_POINTS; i++)
-		g_string_append(sql, ",?");
-	g_string_append(sql, ")");
-	return keep_error(r, sqlite3_prepare_v2(r->db, sql->str, -1, &r->insert_journey, NULL));
+	return keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO journeys SELECT * FROM "
+						IVM_JOURNEY_TABLE, -1, SQLITE_PREPARE_PERSISTENT,
+						&r->insert_journeys, NULL));
 }
 
 /**
@@ -237,11 +194,12 @@ int ivm_recording_create(const char *path, struct ivm_recording **recording)
 	r->path = resolve(path);
 	err = create_tmp(r);
 	if (!err)
-		err = keep_error(r, sqlite3_open_v2(r->tmp_path, &r->db, SQLITE_OPEN_READWRITE,
-						    NULL));
+		/* One thread: mutexes took a sixth of the time */
+		err = keep_error(r, sqlite3_open_v2(r->tmp_path, &r->db, SQLITE_OPEN_READWRITE |
+						    SQLITE_OPEN_NOMUTEX, NULL));
 	if (!err) {
 		create_schema(r);
-		err = prepare_journey(r);
+		err = prepare_journeys(r);
 	}
 	if (err) {
 		ivm_recording_close(r);
@@ -253,10 +211,11 @@ int ivm_recording_create(const char *path, struct ivm_recording **recording)
 
 /* ---- adding ---- */
 
-/* A row was added: bounds the transaction */
-static int count_row(struct ivm_recording *r)
+/* Rows were added: bounds the transaction */
+static int count_rows(struct ivm_recording *r, unsigned int rows)
 {
-	if (++r->rows < TRANSACTION_ROWS)
+	r->rows += rows;
+	if (r->rows + IVM_JOURNEY_TABLE_ROWS <= TRANSACTION_ROWS)
 		return 0;
 	r->rows = 0;
 	return execute(r, "COMMIT; BEGIN");
@@ -306,7 +265,7 @@ static int insert(struct ivm_recording *r, const char *sql, const char *types, .
 	}
 	keep_error(r, rc);
 	sqlite3_finalize(stmt);
-	return r->err ? r->err : count_row(r);
+	return r->err ? r->err : count_rows(r, 1);
 }
 
 /**
@@ -401,42 +360,16 @@ int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t
 		      "ti", source, count);
 }
 
-static void bind_flags(sqlite3_stmt *stmt, int column, uint8_t flags)
+static int write_journeys(struct ivm_recording *r)
 {
-	static const uint8_t bits[] = {
-		IVM_J_APPROX, IVM_J_POSTED, IVM_J_DISORDERED, IVM_J_CONTENDED, IVM_J_FASTMMIO
-	};
-	unsigned int i;
+	unsigned int rows = r->journeys.rows;
 
-	for (i = 0; i < G_N_ELEMENTS(bits); i++)
-		sqlite3_bind_int(stmt, column + (int)i, !!(flags & bits[i]));
-}
-
-static void bind_journey(sqlite3_stmt *stmt, const struct ivm_journey *j)
-{
-	static const char *const modes[] = IVM_MODE_NAMES;
-	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
-	int i;
-
-	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)j->id);
-	sqlite3_bind_text(stmt, 2, modes[j->mode], -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 3, modes[j->configured], -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 4, outcomes[j->outcome], -1, SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 5, j->from_end);
-	bind_optional(stmt, 6, j->to_end);
-	sqlite3_bind_int(stmt, 7, j->vector);
-	bind_optional(stmt, 8, j->irq_vector);
-	sqlite3_bind_int(stmt, 9, j->from_vcpu);
-	/* Vcpu 0 is a vCPU: what makes it known is the accept that named it */
-	if (ivm_seen(j, IVM_P_ACCEPT))
-		sqlite3_bind_int(stmt, 10, j->to_vcpu);
-	else
-		sqlite3_bind_null(stmt, 10);
-	sqlite3_bind_int64(stmt, 11, j->cookie);
-	bind_optional(stmt, 12, j->seq);
-	bind_flags(stmt, 13, j->flags);
-	for (i = 0; i < IVM_POINTS; i++)
-		bind_optional(stmt, JOURNEY_FIXED_COLUMNS + 1 + i, j->t_ns[i]);
+	if (r->err || !rows)
+		return r->err;
+	keep_error(r, sqlite3_step(r->insert_journeys));
+	sqlite3_reset(r->insert_journeys);
+	r->journeys.rows = 0;
+	return r->err ? r->err : count_rows(r, rows);
 }
 
 /**
@@ -444,24 +377,19 @@ static void bind_journey(sqlite3_stmt *stmt, const struct ivm_journey *j)
  * @r: the recording
  * @j: its id must be new and its outcome decided
  *
- * Return: 0; -EINVAL for a journey no rule allows; -errno, this one's or the
- * first before it.
+ * Journeys reach the file together with later ones, and so do their errors.
+ *
+ * Return: 0; -EINVAL for a journey no rule allows; -errno, the first one so far.
  */
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j)
 {
-	int rc;
-
 	if (r->err)
 		return r->err;
 	if (j->mode >= IVM_MODES || j->configured >= IVM_MODES || j->outcome >= IVM_OUTCOMES ||
 	    j->outcome == IVM_O_PENDING)
 		return r->err = -EINVAL;
-	bind_journey(r->insert_journey, j);
-	rc = sqlite3_step(r->insert_journey);
-	if (keep_error(r, rc))
-		return r->err;
-	sqlite3_reset(r->insert_journey);
-	return count_row(r);
+	r->journeys.row[r->journeys.rows++] = *j;
+	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
 }
 
 /* One row for each (from_end, vector); a second one is an error */
@@ -510,7 +438,7 @@ static int add_samples(struct ivm_recording *r, const char *sql, const uint64_t 
 		sqlite3_bind_int64(stmt, 2, (sqlite3_int64)ns[i]);
 		if (!keep_error(r, sqlite3_step(stmt))) {
 			sqlite3_reset(stmt);
-			count_row(r);
+			count_rows(r, 1);
 		}
 	}
 	sqlite3_finalize(stmt);
@@ -606,8 +534,8 @@ static int close_db(struct ivm_recording *r)
 {
 	int rc;
 
-	sqlite3_finalize(r->insert_journey);
-	r->insert_journey = NULL;
+	sqlite3_finalize(r->insert_journeys);
+	r->insert_journeys = NULL;
 	rc = sqlite3_close(r->db);
 	r->db = NULL;
 	return errno_of(NULL, rc);
@@ -622,6 +550,7 @@ static int close_db(struct ivm_recording *r)
  */
 int ivm_recording_finish(struct ivm_recording *r)
 {
+	write_journeys(r);
 	execute(r, "COMMIT");
 	if (!r->err)
 		r->err = close_db(r);

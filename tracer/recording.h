@@ -22,9 +22,6 @@
 
 struct ivm_recording;
 
-/* Column of each point in the table journeys, by enum ivm_point */
-extern const char *const ivm_point_columns[IVM_POINTS];
-
 /* Totals of a guest's own counting, as bench reads them from shared memory */
 struct ivm_guest_result {
 	const char *mode;		/* name as in the report */

@@ -17,6 +17,7 @@
 
 #include "reports/cursor.h"
 #include "reports/report.h"
+#include "tracer/journey_table.h"
 #include "tracer/recording.h"
 
 static char dir[] = "/tmp/ivm-recording-XXXXXX";
@@ -156,7 +157,28 @@ static void test_targets_refused(void **state)
 	assert_null(r);
 }
 
+/* A journey's error comes with the rows it is written with */
 static void test_first_error_sticks(void **state)
+{
+	struct ivm_journey j = { .id = 1, .outcome = IVM_O_DELIVERED };
+	struct ivm_recording *r = NULL;
+	int i, err = 0;
+
+	(void)state;
+	assert_int_equal(ivm_recording_create(path, &r), 0);
+	for (i = 0; i < IVM_JOURNEY_TABLE_ROWS && !err; i++)
+		err = ivm_recording_add_journey(r, &j);
+	assert_int_equal(i, IVM_JOURNEY_TABLE_ROWS);
+	assert_int_equal(err, -EEXIST);
+	j.id = 2;
+	assert_int_equal(ivm_recording_add_journey(r, &j), -EEXIST);
+	assert_int_equal(ivm_recording_set(r, "kernel", "6.1"), -EEXIST);
+	assert_int_equal(ivm_recording_finish(r), -EEXIST);
+	ivm_recording_close(r);
+	assert_int_equal(files_in_dir(), 0);
+}
+
+static void test_last_error_is_told(void **state)
 {
 	struct ivm_journey j = { .id = 1, .outcome = IVM_O_DELIVERED };
 	struct ivm_recording *r = NULL;
@@ -164,13 +186,39 @@ static void test_first_error_sticks(void **state)
 	(void)state;
 	assert_int_equal(ivm_recording_create(path, &r), 0);
 	assert_int_equal(ivm_recording_add_journey(r, &j), 0);
-	assert_int_equal(ivm_recording_add_journey(r, &j), -EEXIST);
-	j.id = 2;
-	assert_int_equal(ivm_recording_add_journey(r, &j), -EEXIST);
-	assert_int_equal(ivm_recording_set(r, "kernel", "6.1"), -EEXIST);
+	assert_int_equal(ivm_recording_add_journey(r, &j), 0);
 	assert_int_equal(ivm_recording_finish(r), -EEXIST);
 	ivm_recording_close(r);
 	assert_int_equal(files_in_dir(), 0);
+}
+
+/* Several transactions, and a last batch that is not full */
+static void test_many_journeys(void **state)
+{
+	struct ivm_journey j = { .outcome = IVM_O_DELIVERED };
+	const int count = 40 * IVM_JOURNEY_TABLE_ROWS + 7;
+	const char *sql = "SELECT count(*) FROM journeys WHERE cookie = id + 1"
+			  " AND dispatch = id * 3 AND route IS NULL";
+	struct ivm_recording *r = NULL;
+	sqlite3_stmt *stmt;
+	const char *why;
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(ivm_recording_create(path, &r), 0);
+	for (j.id = 1; j.id <= (uint64_t)count; j.id++) {
+		j.cookie = (uint32_t)j.id + 1;
+		j.t_ns[IVM_P_DISPATCH] = j.id * 3;
+		assert_int_equal(ivm_recording_add_journey(r, &j), 0);
+	}
+	assert_int_equal(ivm_recording_finish(r), 0);
+	ivm_recording_close(r);
+	assert_int_equal(ivm_recording_open(path, &db, &why), 0);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(stmt, 0), count);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
 }
 
 static void test_undecided_journeys_refused(void **state)
@@ -520,6 +568,8 @@ int main(void)
 		TEST(test_the_one_before_is_kept),
 		TEST(test_targets_refused),
 		TEST(test_first_error_sticks),
+		TEST(test_last_error_is_told),
+		TEST(test_many_journeys),
 		TEST(test_undecided_journeys_refused),
 		TEST(test_journey_round_trip),
 		TEST(test_small_tables),

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Journeys in memory as an SQLite virtual table, read from its first row to
+ * its last.
+ */
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "journey_table.h"
+
+const char *const ivm_point_columns[IVM_POINTS] = {
+	[IVM_P_RING] = "ring",
+	[IVM_P_EXIT] = "exit",
+	[IVM_P_DISPATCH] = "dispatch",
+	[IVM_P_USER] = "user",
+	[IVM_P_SEND] = "send",
+	[IVM_P_WAKE] = "wake",
+	[IVM_P_RUN] = "run",
+	[IVM_P_RECV] = "recv",
+	[IVM_P_SIGNAL] = "signal",
+	[IVM_P_UNMASK] = "unmask",
+	[IVM_P_DEFER] = "defer",
+	[IVM_P_WORK] = "work",
+	[IVM_P_ROUTE] = "route",
+	[IVM_P_ACCEPT] = "accept",
+	[IVM_P_KICK] = "kick",
+	[IVM_P_VCPU_EXIT] = "vcpu_exit",
+	[IVM_P_VCPU_WAKE] = "vcpu_wake",
+	[IVM_P_VCPU_RUN] = "vcpu_run",
+	[IVM_P_UNHALT] = "unhalt",
+	[IVM_P_WINDOW] = "window",
+	[IVM_P_INJECT] = "inject",
+	[IVM_P_EOI_STANDIN] = "eoi_standin",
+	[IVM_P_ENTRY] = "entry",
+	[IVM_P_ISR] = "isr",
+	[IVM_P_EOI] = "eoi",
+};
+
+static const char fixed_columns[] =
+	"id INTEGER PRIMARY KEY, mode TEXT NOT NULL, configured TEXT NOT NULL,"
+	" outcome TEXT NOT NULL, from_end INTEGER NOT NULL, to_end INTEGER,"
+	" vector INTEGER NOT NULL, irq_vector INTEGER, from_vcpu INTEGER NOT NULL,"
+	" to_vcpu INTEGER, cookie INTEGER NOT NULL, seq INTEGER, approx INTEGER NOT NULL,"
+	" posted INTEGER NOT NULL, disordered INTEGER NOT NULL, contended INTEGER NOT NULL,"
+	" fast_mmio INTEGER NOT NULL";
+
+/* In the order of the text above; the points follow */
+enum column {
+	COLUMN_ID,
+	COLUMN_MODE,
+	COLUMN_CONFIGURED,
+	COLUMN_OUTCOME,
+	COLUMN_FROM_END,
+	COLUMN_TO_END,
+	COLUMN_VECTOR,
+	COLUMN_IRQ_VECTOR,
+	COLUMN_FROM_VCPU,
+	COLUMN_TO_VCPU,
+	COLUMN_COOKIE,
+	COLUMN_SEQ,
+	COLUMN_APPROX,
+	COLUMN_POSTED,
+	COLUMN_DISORDERED,
+	COLUMN_CONTENDED,
+	COLUMN_FAST_MMIO,
+	COLUMN_POINTS
+};
+
+struct table {
+	sqlite3_vtab base;
+	const struct ivm_journey_table *journeys;
+};
+
+struct cursor {
+	sqlite3_vtab_cursor base;
+	const struct ivm_journey_table *journeys;
+	unsigned int at;
+};
+
+char *ivm_journey_table_columns(void)
+{
+	GString *sql = g_string_new(fixed_columns);
+	int i;
+
+	for (i = 0; i < IVM_POINTS; i++)
+		g_string_append_printf(sql, ", \"%s\" INTEGER", ivm_point_columns[i]);
+	return g_string_free(sql, FALSE);
+}
+
+/* ---- values ---- */
+
+/* A result that is not set is NULL */
+static void give_optional(sqlite3_context *context, uint64_t value)
+{
+	if (value)
+		sqlite3_result_int64(context, (sqlite3_int64)value);
+}
+
+static void give_flag(sqlite3_context *context, const struct ivm_journey *j, uint8_t flag)
+{
+	sqlite3_result_int(context, !!(j->flags & flag));
+}
+
+static void give_name(sqlite3_context *context, const char *name)
+{
+	sqlite3_result_text(context, name, -1, SQLITE_STATIC);
+}
+
+static void give_fixed(sqlite3_context *context, const struct ivm_journey *j, enum column column)
+{
+	static const char *const modes[] = IVM_MODE_NAMES;
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+
+	switch (column) {
+	case COLUMN_ID:
+		sqlite3_result_int64(context, (sqlite3_int64)j->id);
+		break;
+	case COLUMN_MODE:
+		give_name(context, modes[j->mode]);
+		break;
+	case COLUMN_CONFIGURED:
+		give_name(context, modes[j->configured]);
+		break;
+	case COLUMN_OUTCOME:
+		give_name(context, outcomes[j->outcome]);
+		break;
+	case COLUMN_FROM_END:
+		sqlite3_result_int64(context, j->from_end);
+		break;
+	case COLUMN_TO_END:
+		give_optional(context, j->to_end);
+		break;
+	case COLUMN_VECTOR:
+		sqlite3_result_int(context, j->vector);
+		break;
+	case COLUMN_IRQ_VECTOR:
+		give_optional(context, j->irq_vector);
+		break;
+	case COLUMN_FROM_VCPU:
+		sqlite3_result_int(context, j->from_vcpu);
+		break;
+	case COLUMN_TO_VCPU:
+		/* Vcpu 0 is a vCPU: what makes it known is the accept that named it */
+		if (ivm_seen(j, IVM_P_ACCEPT))
+			sqlite3_result_int(context, j->to_vcpu);
+		break;
+	case COLUMN_COOKIE:
+		sqlite3_result_int64(context, j->cookie);
+		break;
+	case COLUMN_SEQ:
+		give_optional(context, j->seq);
+		break;
+	case COLUMN_APPROX:
+		give_flag(context, j, IVM_J_APPROX);
+		break;
+	case COLUMN_POSTED:
+		give_flag(context, j, IVM_J_POSTED);
+		break;
+	case COLUMN_DISORDERED:
+		give_flag(context, j, IVM_J_DISORDERED);
+		break;
+	case COLUMN_CONTENDED:
+		give_flag(context, j, IVM_J_CONTENDED);
+		break;
+	case COLUMN_FAST_MMIO:
+		give_flag(context, j, IVM_J_FASTMMIO);
+		break;
+	case COLUMN_POINTS:
+		break;
+	}
+}
+
+/* ---- what SQLite calls ---- */
+
+static int connect(sqlite3 *db, void *journeys, int argc, const char *const *argv,
+		   sqlite3_vtab **out, char **error)
+{
+	g_autofree char *columns = ivm_journey_table_columns();
+	g_autofree char *sql = g_strdup_printf("CREATE TABLE x (%s)", columns);
+	struct table *table;
+	int rc = sqlite3_declare_vtab(db, sql);
+
+	(void)argc, (void)argv, (void)error;
+	if (rc != SQLITE_OK)
+		return rc;
+	table = g_new0(struct table, 1);
+	table->journeys = journeys;
+	*out = &table->base;
+	return SQLITE_OK;
+}
+
+static int disconnect(sqlite3_vtab *table)
+{
+	g_free(table);
+	return SQLITE_OK;
+}
+
+/* There is one way to read it */
+static int best_index(sqlite3_vtab *table, sqlite3_index_info *info)
+{
+	(void)table;
+	info->estimatedCost = IVM_JOURNEY_TABLE_ROWS;
+	return SQLITE_OK;
+}
+
+static int open_cursor(sqlite3_vtab *table, sqlite3_vtab_cursor **out)
+{
+	struct cursor *cursor = g_new0(struct cursor, 1);
+
+	cursor->journeys = ((struct table *)table)->journeys;
+	*out = &cursor->base;
+	return SQLITE_OK;
+}
+
+static int close_cursor(sqlite3_vtab_cursor *cursor)
+{
+	g_free(cursor);
+	return SQLITE_OK;
+}
+
+static int first(sqlite3_vtab_cursor *cursor, int index, const char *name, int argc,
+		 sqlite3_value **argv)
+{
+	(void)index, (void)name, (void)argc, (void)argv;
+	((struct cursor *)cursor)->at = 0;
+	return SQLITE_OK;
+}
+
+static int next(sqlite3_vtab_cursor *cursor)
+{
+	((struct cursor *)cursor)->at++;
+	return SQLITE_OK;
+}
+
+static int at_end(sqlite3_vtab_cursor *cursor)
+{
+	const struct cursor *c = (const struct cursor *)cursor;
+
+	return c->at >= c->journeys->rows;
+}
+
+static int give(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
+{
+	const struct cursor *c = (const struct cursor *)cursor;
+	const struct ivm_journey *j = &c->journeys->row[c->at];
+
+	if (column < COLUMN_POINTS)
+		give_fixed(context, j, (enum column)column);
+	else
+		give_optional(context, j->t_ns[column - COLUMN_POINTS]);
+	return SQLITE_OK;
+}
+
+static int give_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid)
+{
+	const struct cursor *c = (const struct cursor *)cursor;
+
+	*rowid = (sqlite3_int64)c->journeys->row[c->at].id;
+	return SQLITE_OK;
+}
+
+int ivm_journey_table_offer(sqlite3 *db, struct ivm_journey_table *table)
+{
+	/* Without xCreate the table is there under the module's name */
+	static const sqlite3_module module = {
+		.xConnect = connect,
+		.xDisconnect = disconnect,
+		.xBestIndex = best_index,
+		.xOpen = open_cursor,
+		.xClose = close_cursor,
+		.xFilter = first,
+		.xNext = next,
+		.xEof = at_end,
+		.xColumn = give,
+		.xRowid = give_rowid,
+	};
+
+	return sqlite3_create_module(db, IVM_JOURNEY_TABLE, &module, table);
+}
