@@ -32,6 +32,7 @@
 #define DEFAULT_WARMUP		100
 #define DEFAULT_TIMEOUT_S	120
 #define MAX_COUNT		1000000000
+#define MAX_LINKS		64
 #define OWN_COST_TIMEOUT_S	600
 #define OWN_COST_SHMEM_BYTES	(1u << 20)	/* samples are not looked at */
 #define POLL_MS			10
@@ -40,7 +41,7 @@
 
 struct bench_args {
 	char *modes, *count, *warmup, *vectors, *pattern, *format, *output, *accel, *timeout;
-	char *qemu, *guest, *buffer;
+	char *qemu, *guest, *buffer, *links, *noise, *keep_lanes;
 	gboolean no_baseline, own_cost, pin, strict;
 };
 
@@ -50,8 +51,23 @@ struct bench {
 	enum ivm_report_format format;
 	const char *output;
 	uint64_t buffer_bytes;
+	uint32_t links;			/* at the same time; 0: a mode after the other */
 	struct ivm_session *session;
 	struct ivm_recording *recording;
+};
+
+/* One pair of guests */
+struct run {
+	const char *mode;		/* NULL: ivshmem-doorbell */
+	char *link;
+	struct ivm_rig *rig;
+	const struct ivm_end *ends[IVM_RIG_ENDS];
+};
+
+/* Those that run at the same time */
+struct runs {
+	uint32_t count;
+	struct run run[MAX_LINKS];
 };
 
 static struct bench_args args;
@@ -68,6 +84,12 @@ static const GOptionEntry entries[] = {
 	  "Doorbells before those whose round trip is measured, default 100", "N" },
 	{ "vectors", 0, 0, G_OPTION_ARG_FILENAME, &args.vectors,
 	  "Doorbells to ring in turn, 1 (default) to 256", "N" },
+	{ "links", 0, 0, G_OPTION_ARG_FILENAME, &args.links,
+	  "Run N links at the same time, the modes dealt out in turn", "N" },
+	{ "noise", 0, 0, G_OPTION_ARG_FILENAME, &args.noise,
+	  "Timer interrupts and IPIs at this rate in each guest, 100 or more", "HZ" },
+	{ "keep-lanes", 0, 0, G_OPTION_ARG_FILENAME, &args.keep_lanes,
+	  "Keep each link's shared memory, with the guests' stamps, in DIR", "DIR" },
 	{ "no-baseline", 0, 0, G_OPTION_ARG_NONE, &args.no_baseline,
 	  "Leave out ivshmem-doorbell", NULL },
 	{ "own-cost", 0, 0, G_OPTION_ARG_NONE, &args.own_cost,
@@ -165,6 +187,24 @@ static int parse_u32(const char *option, const char *text, uint32_t min, uint32_
 	return err;
 }
 
+/* Noise is taken on the vector above the link's, and the ends' vectors lie side by side */
+static int parse_links(struct bench *bench)
+{
+	uint32_t modes = g_strv_length(bench->modes);
+	int err;
+
+	err = parse_u32("--links", args.links, 1, MAX_LINKS, &bench->links);
+	if (!err && bench->links && bench->links < modes)
+		err = ivm_fail("--links: %u is less than the %u modes", bench->links, modes);
+	if (!err)
+		err = parse_u32("--noise", args.noise, 100, 10000, &bench->rig.noise_hz);
+	if (!err && bench->rig.noise_hz && bench->rig.vectors > IVM_RIG_NOISE_VECTORS)
+		err = ivm_fail("--noise: not with more than %u vectors", IVM_RIG_NOISE_VECTORS);
+	if (!err && args.keep_lanes && !g_file_test(args.keep_lanes, G_FILE_TEST_IS_DIR))
+		err = ivm_fail("--keep-lanes: no directory %s", args.keep_lanes);
+	return err;
+}
+
 static int parse_numbers(struct bench *bench)
 {
 	uint64_t timeout_ns = DEFAULT_TIMEOUT_S * 1000000000ull;
@@ -208,6 +248,8 @@ static int parse_values(struct bench *bench)
 		err = parse_pattern(bench);
 	if (!err)
 		err = parse_numbers(bench);
+	if (!err)
+		err = parse_links(bench);
 	if (!err && args.own_cost && accel)
 		err = ivm_fail("--own-cost needs KVM: nothing is traced under --accel tcg");
 	if (!err && ivm_rig_find(args.qemu, args.guest, &bench->rig.paths, &why))
@@ -228,18 +270,28 @@ static int rig_error(const struct ivm_rig *rig)
 	return interrupted ? ivm_fail("interrupted") : ivm_fail("%s", ivm_rig_why(rig));
 }
 
-/* Keep rig and session going until the rig has come to @state */
-static int drive_to(struct bench *bench, struct ivm_rig *rig, enum ivm_rig_state state)
+/* Return: how many of the rigs have come to @state */
+static uint32_t count_at(const struct runs *runs, enum ivm_rig_state state)
 {
-	int err;
+	uint32_t i, count = 0;
 
-	while (ivm_rig_state(rig) < state) {
+	for (i = 0; i < runs->count; i++)
+		count += ivm_rig_state(runs->run[i].rig) >= state;
+	return count;
+}
+
+/* Keep rigs and session going until all rigs have come to @state */
+static int drive_to(struct bench *bench, struct runs *runs, enum ivm_rig_state state)
+{
+	uint32_t i;
+
+	while (count_at(runs, state) < runs->count) {
 		if (interrupted)
 			return ivm_fail("interrupted");
-		if (ivm_rig_poll(rig, POLL_MS))
-			return rig_error(rig);
-		err = ivm_session_poll(bench->session, 0);
-		if (err)
+		for (i = 0; i < runs->count; i++)
+			if (ivm_rig_poll(runs->run[i].rig, i ? 0 : POLL_MS))
+				return rig_error(runs->run[i].rig);
+		if (ivm_session_poll(bench->session, 0))
 			return session_error(bench);
 	}
 	return 0;
@@ -378,56 +430,113 @@ static int record_results(struct bench *bench, const char *mode, struct ivm_rig 
 	return err;
 }
 
-static int leave(struct bench *bench, struct ivm_rig *rig)
+static int keep_lanes(const struct run *run)
 {
-	if (ivm_rig_release(rig))
-		return rig_error(rig);
-	return drive_to(bench, rig, IVM_RIG_GONE);
-}
-
-static int start(struct bench *bench, const struct ivm_rig_opts *opts, struct ivm_rig **rig)
-{
-	if (ivm_rig_start(opts, rig))
-		return rig_error(*rig);
-	return drive_to(bench, *rig, IVM_RIG_READY);
-}
-
-static int go(struct bench *bench, struct ivm_rig *rig, const char *what)
-{
-	uint64_t from_ns = ivm_now_ns();
+	g_autofree char *name = g_strdup_printf("%s.lanes", run->link);
+	g_autofree char *path = NULL;
 	int err;
 
-	if (ivm_rig_go(rig))
-		return rig_error(rig);
-	err = drive_to(bench, rig, IVM_RIG_DONE);
+	if (!args.keep_lanes)
+		return 0;
+	path = g_build_filename(args.keep_lanes, name, NULL);
+	err = ivm_rig_keep_lanes(run->rig, path);
+	return err ? ivm_error(err, "cannot write %s", path) : 0;
+}
+
+static int leave(struct bench *bench, struct runs *runs)
+{
+	uint32_t i;
+
+	for (i = 0; i < runs->count; i++)
+		if (ivm_rig_release(runs->run[i].rig))
+			return rig_error(runs->run[i].rig);
+	return drive_to(bench, runs, IVM_RIG_GONE);
+}
+
+static int start(struct bench *bench, const struct ivm_rig_opts *common, struct runs *runs)
+{
+	uint32_t i;
+
+	for (i = 0; i < runs->count; i++) {
+		struct ivm_rig_opts opts = *common;
+
+		opts.mode = runs->run[i].mode;
+		opts.link = runs->run[i].link;
+		opts.number = i;
+		if (ivm_rig_start(&opts, &runs->run[i].rig))
+			return rig_error(runs->run[i].rig);
+	}
+	return drive_to(bench, runs, IVM_RIG_READY);
+}
+
+static int go(struct bench *bench, struct runs *runs, const char *what)
+{
+	uint64_t from_ns = ivm_now_ns();
+	uint32_t i;
+	int err;
+
+	for (i = 0; i < runs->count; i++)
+		if (ivm_rig_go(runs->run[i].rig))
+			return rig_error(runs->run[i].rig);
+	err = drive_to(bench, runs, IVM_RIG_DONE);
 	if (!err)
 		ivm_info("%s: done in %.1f s", what, (double)(ivm_now_ns() - from_ns) / 1e9);
 	return err;
 }
 
-static int run_mode(struct bench *bench, const char *mode)
+static void close_runs(struct runs *runs)
 {
-	const struct ivm_end *ends[IVM_RIG_ENDS] = { NULL };
-	g_autofree char *link = g_strdup_printf("bench-%s", mode);
-	struct ivm_rig_opts opts = bench->rig;
-	struct ivm_rig *rig = NULL;
+	uint32_t i;
+
+	for (i = 0; i < runs->count; i++) {
+		ivm_rig_close(runs->run[i].rig);
+		g_free(runs->run[i].link);
+	}
+}
+
+static int run_links(struct bench *bench, struct runs *runs, const char *what)
+{
+	uint32_t i;
 	int err;
 
-	opts.mode = mode;
-	opts.link = link;
-	err = start(bench, &opts, &rig);
+	err = start(bench, &bench->rig, runs);
+	for (i = 0; i < runs->count && !err; i++)
+		err = find_ends(bench, runs->run[i].rig, runs->run[i].ends);
 	if (!err)
-		err = find_ends(bench, rig, ends);
-	if (!err)
-		err = go(bench, rig, mode);
+		err = go(bench, runs, what);
 	if (!err)
 		err = settle(bench);
+	for (i = 0; i < runs->count && !err; i++) {
+		err = record_results(bench, runs->run[i].mode, runs->run[i].rig,
+				     runs->run[i].ends);
+		if (!err)
+			err = keep_lanes(&runs->run[i]);
+	}
 	if (!err)
-		err = record_results(bench, mode, rig, ends);
-	if (!err)
-		err = leave(bench, rig);
-	ivm_rig_close(rig);
+		err = leave(bench, runs);
+	close_runs(runs);
 	return err;
+}
+
+static int run_mode(struct bench *bench, const char *mode)
+{
+	struct runs runs = { .count = 1, .run = { { .mode = mode } } };
+
+	runs.run[0].link = g_strdup_printf("bench-%s", mode);
+	return run_links(bench, &runs, mode);
+}
+
+static int run_mixed(struct bench *bench)
+{
+	g_autofree char *what = g_strdup_printf("%u links", bench->links);
+	uint32_t modes = g_strv_length(bench->modes), i;
+	struct runs runs = { .count = bench->links };
+
+	for (i = 0; i < bench->links; i++) {
+		runs.run[i].mode = bench->modes[i % modes];
+		runs.run[i].link = g_strdup_printf("bench-%u-%s", i + 1, runs.run[i].mode);
+	}
+	return run_links(bench, &runs, what);
 }
 
 static int record_baseline(struct bench *bench, struct ivm_rig *rig, bool ioeventfd)
@@ -458,21 +567,20 @@ static int run_baseline(struct bench *bench, bool ioeventfd)
 {
 	g_autofree char *what = g_strdup_printf("ivshmem-doorbell, ioeventfd=%s",
 						ioeventfd ? "on" : "off");
+	struct runs runs = { .count = 1 };
 	struct ivm_rig_opts opts = bench->rig;
-	struct ivm_rig *rig = NULL;
 	int err;
 
-	opts.mode = NULL;
-	opts.link = ioeventfd ? "ivshmem-ioeventfd" : "ivshmem";
+	runs.run[0].link = g_strdup(ioeventfd ? "ivshmem-ioeventfd" : "ivshmem");
 	opts.ioeventfd = ioeventfd;
-	err = start(bench, &opts, &rig);
+	err = start(bench, &opts, &runs);
 	if (!err)
-		err = go(bench, rig, what);
+		err = go(bench, &runs, what);
 	if (!err)
-		err = record_baseline(bench, rig, ioeventfd);
+		err = record_baseline(bench, runs.run[0].rig, ioeventfd);
 	if (!err)
-		err = leave(bench, rig);
-	ivm_rig_close(rig);
+		err = leave(bench, &runs);
+	close_runs(&runs);
 	return err;
 }
 
@@ -557,10 +665,16 @@ static int run_all(struct bench *bench)
 	bool measures_rtt = !strcmp(bench->rig.pattern, "pingpong");
 	int i, err = 0;
 
-	for (i = 0; bench->modes[i] && !err; i++)
+	if (bench->links)
+		err = run_mixed(bench);
+	for (i = 0; bench->modes[i] && !err && !bench->links; i++)
 		err = run_mode(bench, bench->modes[i]);
 	if (err || args.no_baseline)
 		return err;
+	if (bench->links) {
+		ivm_info("no baseline: only for a link on its own");
+		return 0;
+	}
 	if (!measures_rtt) {
 		ivm_info("no baseline: only pingpong measures round trips");
 		return 0;
@@ -671,7 +785,8 @@ static void clear_args(void)
 {
 	char **const texts[] = { &args.modes, &args.count, &args.warmup, &args.vectors,
 				 &args.pattern, &args.format, &args.output, &args.accel,
-				 &args.timeout, &args.qemu, &args.guest, &args.buffer };
+				 &args.timeout, &args.qemu, &args.guest, &args.buffer,
+				 &args.links, &args.noise, &args.keep_lanes };
 	unsigned int i;
 
 	for (i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -35,6 +35,8 @@
 #define MAX_SHMEM_BYTES		(64ull << 20)
 #define SHMEM_PER_DOORBELL	128	/* two lanes, each half stamps: two stamps and a sample */
 #define IDT_VECTORS_PER_CPU	200	/* the guest's IDT_LINK_COUNT */
+#define IDT_LINK_BASE		0x28	/* the guest's */
+#define COOKIES_PER_END		(1u << 24)
 #define GRACE_S			10	/* the guests' own deadline strikes first and knows more */
 #define SPAWN_POLL_MS		5
 #define TAIL_BYTES		2000	/* of what QEMU said, for an error message */
@@ -221,6 +223,15 @@ static void add_device(GPtrArray *argv, const struct ivm_rig *rig, enum ivm_rig_
 		    opts->ioeventfd ? "on" : "off");
 }
 
+/* The ends' vectors lie side by side, so that the noise of each comes on the other's */
+static char *noise_options(const struct ivm_rig_opts *opts, enum ivm_rig_end end)
+{
+	if (!opts->noise_hz)
+		return g_strdup("");
+	return g_strdup_printf(" noise=%u irq=%u", opts->noise_hz,
+			       IDT_LINK_BASE + (end == IVM_RIG_PING ? opts->vectors : 0));
+}
+
 static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 {
 	static const char *const fixed[] = {
@@ -229,6 +240,7 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 		"-serial", "chardev:com", "-kernel" };
 	const struct ivm_rig_opts *opts = &rig->opts;
 	GPtrArray *argv = g_ptr_array_new();
+	g_autofree char *noise = noise_options(opts, end);
 	size_t i;
 
 	add(argv, "%s", opts->paths.qemu);
@@ -247,8 +259,9 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 	add(argv, "%s", opts->paths.guest);
 	add(argv, "-append");
 	add(argv, " -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u"
-	    " gate hold", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
-	    opts->count, opts->warmup, opts->vectors, opts->timeout_s);
+	    " cookie=%u%s gate hold", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
+	    opts->count, opts->warmup, opts->vectors, opts->timeout_s,
+	    (2 * opts->number + end) * COOKIES_PER_END, noise);
 	add_device(argv, rig, end);
 	g_ptr_array_add(argv, NULL);
 	return (char **)g_ptr_array_free(argv, FALSE);
@@ -621,6 +634,17 @@ static int read_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_res
 	err = ivm_lane_find_result(rig->shmem, rig->shmem_bytes, roles[end], result, ticks);
 	return err ? fail(rig, -EBADMSG, "the %s guest of %s left no valid result", vm_names[end],
 			  rig->opts.link) : 0;
+}
+
+int ivm_rig_keep_lanes(struct ivm_rig *rig, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	int err = map_shmem(rig);
+
+	if (!err && !g_file_set_contents_full(path, rig->shmem, (gssize)rig->shmem_bytes,
+					      G_FILE_SET_CONTENTS_NONE, 0644, &error))
+		err = -EIO;
+	return err;
 }
 
 int ivm_rig_progress(struct ivm_rig *rig, enum ivm_rig_end end, uint64_t *sent, uint64_t *handled)

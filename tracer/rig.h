@@ -34,6 +34,8 @@ struct ivm_rig_paths {
 	char *guest;		/* ivm-bare.elf */
 };
 
+#define IVM_RIG_NOISE_VECTORS	64	/* beside more there is no room for noise */
+
 struct ivm_rig_opts {
 	struct ivm_rig_paths paths;
 	const char *mode;		/* of ivm-mailbox; NULL: ivshmem-doorbell instead */
@@ -45,6 +47,8 @@ struct ivm_rig_opts {
 	uint32_t count;
 	uint32_t warmup;
 	uint32_t vectors;
+	uint32_t number;		/* of the link: its guests count doorbells from elsewhere */
+	uint32_t noise_hz;		/* timer interrupts and IPIs of each guest, 0 none */
 	uint64_t shmem_bytes;		/* 0: enough for all samples */
 	uint32_t timeout_s;		/* of the start, and of the run */
 };
@@ -123,6 +127,13 @@ pid_t ivm_rig_pid(const struct ivm_rig *rig, enum ivm_rig_end end);
  */
 int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_result *result);
 void ivm_rig_result_clear(struct ivm_rig_result *result);
+
+/**
+ * ivm_rig_keep_lanes() - write the shared memory, as it is now, to a file
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_rig_keep_lanes(struct ivm_rig *rig, const char *path);
 
 /**
  * ivm_rig_progress() - what one guest has counted so far

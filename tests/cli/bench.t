@@ -22,5 +22,11 @@ fails "a guest that is not there" 1 "no guest payload at /nowhere/guest" \
 	bench --qemu /bin/true --guest /nowhere/guest
 fails "own cost under TCG" 1 "--own-cost needs KVM" \
 	bench --qemu /bin/true --guest /bin/true --accel tcg --own-cost
+fails "no links" 1 "--links: 0 is out of range, give 1 to 64" bench --links 0
+fails "fewer links than modes" 1 "--links: 2 is less than the 3 modes" bench --links 2
+fails "noise too slow" 1 "--noise: 99 is out of range" bench --noise 99
+fails "noise beside many vectors" 1 "--noise: not with more than 64 vectors" \
+	bench --noise 100 --vectors 65
+fails "lanes kept nowhere" 1 "--keep-lanes: no directory /nowhere" bench --keep-lanes /nowhere
 fails "an operand" 1 "" bench operand
 done_testing

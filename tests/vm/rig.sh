@@ -3,13 +3,14 @@
 #
 # All traffic of a table in all modes on one rig, counts equal to the guests'.
 #
-#   rig.sh native|lab-6.1|lab-6.12 [CASES [SECONDS]]   SECONDS for each case
+#   rig.sh native|lab-6.1|lab-6.12 [CASES [SECONDS [JUDGE]]]   SECONDS for each case
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 rig=$1
 cases=${2:-$here/cases.txt}
 limit=${3:-300}
+judge=${4:-check-cases.py}
 out=$IVM_OUT/vm/$(basename "$cases" .txt)-$rig
 
 rm -rf "$out"
@@ -30,4 +31,4 @@ lab-*)
 		"$here" "$IVMTRACE" "$(basename "$cases")" "$limit"
 	;;
 esac
-exec "$here/check-cases.py" "$cases" "$out" "${rig%%-*}"
+exec "$here/$judge" "$cases" "$out" "${rig%%-*}"

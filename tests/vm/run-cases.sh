@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Runs the traffic of cases.txt, here or inside the lab, and leaves for each case
-# NAME.json, NAME.err and NAME.code in a directory, and doctor.json beside them.  Judging them is
+# NAME.json, NAME.err and NAME.code in a directory, for many links the directory
+# NAME.lanes, and doctor.json beside them.  Judging them is
 # check-cases.py's business: this one needs nothing but a shell.
 #
 #   run-cases.sh IVMTRACE CASES OUT SECONDS   SECONDS for each case at the most
@@ -16,6 +17,10 @@ while read -r name args; do
 	case $name in ''|'#'*) continue ;; esac
 	# shellcheck disable=SC2086 # options are words
 	set -- $args
+	case " $args " in *" --links "*)
+		mkdir -p "$out/$name.lanes"
+		set -- "$@" --keep-lanes "$out/$name.lanes" ;;
+	esac
 	start=$SECONDS
 	timeout -k 10 "$limit" "$ivmtrace" bench --no-baseline --format json --strict \
 		-o "$out/$name.ivm" "$@" > "$out/$name.json" 2> "$out/$name.err" < /dev/null
