@@ -41,7 +41,7 @@
 
 struct bench_args {
 	char *modes, *count, *warmup, *vectors, *pattern, *format, *output, *accel, *timeout;
-	char *qemu, *guest, *buffer, *links, *noise, *keep_lanes;
+	char *qemu, *guest, *buffer, *links, *noise, *keep_lanes, *backend;
 	gboolean no_baseline, own_cost, pin, strict;
 };
 
@@ -52,6 +52,7 @@ struct bench {
 	const char *output;
 	uint64_t buffer_bytes;
 	uint32_t links;			/* at the same time; 0: a mode after the other */
+	int backend;			/* enum ivm_backend */
 	struct ivm_session *session;
 	struct ivm_recording *recording;
 };
@@ -110,6 +111,8 @@ static const GOptionEntry entries[] = {
 	  "Recording to write, default " DEFAULT_FILE, "FILE" },
 	{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &args.buffer,
 	  "Ring buffer, default 64M", "SIZE" },
+	{ "backend", 0, 0, G_OPTION_ARG_FILENAME, &args.backend,
+	  "Events from bpf or tracefs, default auto", "BACKEND" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
 	  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode", NULL },
 	{ 0 }
@@ -224,6 +227,9 @@ static int parse_numbers(struct bench *bench)
 	if (!err && args.buffer)
 		err = ivm_parse_size("--buffer", args.buffer, 1 << 16, 1ull << 30,
 				     &bench->buffer_bytes);
+	if (!err && args.backend)
+		err = ivm_parse_choice("--backend", args.backend, ivm_backend_names,
+				       &bench->backend);
 	bench->rig.timeout_s = (uint32_t)(timeout_ns / 1000000000ull);
 	return err;
 }
@@ -252,6 +258,8 @@ static int parse_values(struct bench *bench)
 		err = parse_links(bench);
 	if (!err && args.own_cost && accel)
 		err = ivm_fail("--own-cost needs KVM: nothing is traced under --accel tcg");
+	if (!err && args.own_cost && bench->backend == IVM_BACKEND_TRACEFS)
+		err = ivm_fail("--own-cost measures BPF programs, and --backend tracefs has none");
 	if (!err && ivm_rig_find(args.qemu, args.guest, &bench->rig.paths, &why))
 		err = ivm_fail("%s", why);
 	return err;
@@ -686,12 +694,15 @@ static int run_all(struct bench *bench)
 static void announce(const struct bench *bench)
 {
 	g_autofree char *modes = g_strjoinv(", ", bench->modes);
+	const char *fallback = ivm_session_fallback(bench->session);
 	struct utsname host;
 
 	uname(&host);
 	ivm_info("bench on %s, kernel %s: %s; %s, %u doorbells + %u warm-up, %u vector%s",
 		 ivm_session_rig(), host.release, modes, bench->rig.pattern, bench->rig.count,
 		 bench->rig.warmup, bench->rig.vectors, bench->rig.vectors == 1 ? "" : "s");
+	if (fallback)
+		ivm_warn("%s: taking events from tracefs instead", fallback);
 	if (bench->rig.tcg)
 		ivm_info("a host sees nothing of its guests under TCG: round trips only");
 }
@@ -724,6 +735,7 @@ static int open_and_record(struct bench *bench)
 	const struct ivm_session_opts opts = {
 		.buffer_bytes = bench->buffer_bytes,
 		.parent = getpid(),	/* other traffic of this host is none of the benchmark's */
+		.backend = bench->backend,
 	};
 	int err;
 
@@ -786,7 +798,7 @@ static void clear_args(void)
 	char **const texts[] = { &args.modes, &args.count, &args.warmup, &args.vectors,
 				 &args.pattern, &args.format, &args.output, &args.accel,
 				 &args.timeout, &args.qemu, &args.guest, &args.buffer,
-				 &args.links, &args.noise, &args.keep_lanes };
+				 &args.links, &args.noise, &args.keep_lanes, &args.backend };
 	unsigned int i;
 
 	for (i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -35,7 +35,7 @@ struct checkup {
 	int err;			/* of opening it */
 	enum ivm_probe_result probe;
 	struct utsname host;
-	struct fact facts[8];
+	struct fact facts[9];
 	unsigned int fact_count;
 	char clocksource[64];
 };
@@ -70,12 +70,14 @@ static void read_clocksource(char *name, size_t bytes)
 static void gather_facts(struct checkup *c)
 {
 	int tracefs = ivm_tracefs_open();
+	bool refused = c->err == -EPERM || ivm_session_fallback(c->session);
 	bool kvm = !access("/dev/kvm", R_OK | W_OK);
 
 	uname(&c->host);
 	read_clocksource(c->clocksource, sizeof(c->clocksource));
 	add_fact(c, "kernel", c->host.release, true);
-	add_fact(c, "bpf", c->err == -EPERM ? "no permission" : "permitted", c->err != -EPERM);
+	add_fact(c, "backend", ivm_session_backend(c->session), !ivm_session_fallback(c->session));
+	add_fact(c, "bpf", refused ? "refused" : "permitted", !refused);
 	add_fact(c, "btf", access("/sys/kernel/btf/vmlinux", R_OK) ? "absent" : "present",
 		 !access("/sys/kernel/btf/vmlinux", R_OK));
 	add_fact(c, "tracefs", tracefs < 0 ? "not readable" : "readable", tracefs >= 0);
@@ -127,6 +129,8 @@ static void print_verdict(const struct checkup *c)
 		printf("\nnot usable: %s\n", ivm_session_why(c->session));
 	else
 		printf("\nusable: doorbells and interrupts between VMs can be counted\n");
+	if (ivm_session_fallback(c->session))
+		printf("tracefs, not bpf: %s\n", ivm_session_fallback(c->session));
 }
 
 static void print_text(const struct checkup *c)
@@ -204,9 +208,9 @@ static void run_probe(struct checkup *c)
 		ivm_session_probed(c->session);
 }
 
-static int check_up(enum format format)
+static int check_up(enum format format, enum ivm_backend backend)
 {
-	const struct ivm_session_opts opts = { .buffer_bytes = 1 << 20 };
+	const struct ivm_session_opts opts = { .buffer_bytes = 1 << 20, .backend = backend };
 	struct checkup c = {};
 	int ret;
 
@@ -227,10 +231,13 @@ static int check_up(enum format format)
 
 static int run_doctor(int argc, char **argv)
 {
+	g_autofree char *backend_text = NULL;
 	g_autofree char *format_text = NULL;
 	const GOptionEntry entries[] = {
 		{ "format", 0, 0, G_OPTION_ARG_FILENAME, &format_text,
 		  "Print text (default) or json", "FORMAT" },
+		{ "backend", 0, 0, G_OPTION_ARG_FILENAME, &backend_text,
+		  "Look at what bpf or tracefs gives (default: auto)", "BACKEND" },
 		{ 0 }
 	};
 	const struct ivm_options options = {
@@ -241,13 +248,15 @@ static int run_doctor(int argc, char **argv)
 		.entries = entries,
 	};
 	struct ivm_operands operands = {};
-	int err, format = FORMAT_TEXT;
+	int err, format = FORMAT_TEXT, backend = IVM_BACKEND_AUTO;
 
 	err = ivm_options_parse(&options, argc, argv, &operands);
 	ivm_operands_clear(&operands);
 	if (!err && format_text)
 		err = ivm_parse_choice("--format", format_text, format_names, &format);
-	return err ? err : check_up(format);
+	if (!err && backend_text)
+		err = ivm_parse_choice("--backend", backend_text, ivm_backend_names, &backend);
+	return err ? err : check_up(format, backend);
 }
 
 const struct ivm_cmd ivm_cmd_doctor = {

@@ -44,6 +44,7 @@ struct record {
 	char *duration_text;
 	char *output_text;
 	char *buffer_text;
+	char *backend_text;
 	gboolean strict_given;
 };
 
@@ -138,7 +139,10 @@ static int check_ends(struct record *r)
 static void announce(struct record *r)
 {
 	unsigned int links = ivm_session_links(r->session);
+	const char *fallback = ivm_session_fallback(r->session);
 
+	if (fallback)
+		ivm_warn("%s: taking events from tracefs instead", fallback);
 	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
 }
 
@@ -165,6 +169,9 @@ static void print_lost(struct record *r)
 	struct ivm_session_lost lost;
 
 	ivm_session_lost(r->session, &lost);
+	if (lost.source.overrun || lost.source.unplaced)
+		ivm_warn("lost: %" PRIu64 " overrun, %" PRIu64 " unplaced", lost.source.overrun,
+			 lost.source.unplaced);
 	if (lost.source.ringbuf || lost.source.map || lost.source.recursion || lost.page ||
 	    stats->late)
 		ivm_warn("lost: %" PRIu64 " ring buffer, %" PRIu64 " map, %" PRIu64 " recursion, %"
@@ -276,6 +283,7 @@ static int check_pid(pid_t pid)
 /* From the options' texts to their values */
 static int parse_values(struct record *r)
 {
+	int backend = IVM_BACKEND_AUTO;
 	uint64_t pid = 0;
 	int err = 0;
 
@@ -287,7 +295,10 @@ static int parse_values(struct record *r)
 	if (!err && r->buffer_text)
 		err = ivm_parse_size("--buffer", r->buffer_text, MIN_BUFFER_BYTES,
 				     MAX_BUFFER_BYTES, &r->opts.buffer_bytes);
+	if (!err && r->backend_text)
+		err = ivm_parse_choice("--backend", r->backend_text, ivm_backend_names, &backend);
 	r->opts.pid = pid;
+	r->opts.backend = backend;
 	r->opts.link = r->link_text;
 	r->opts.vm = r->vm_text;
 	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
@@ -310,6 +321,9 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		  "Write to this file (default: ivmtrace.ivm)", "FILE" },
 		{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &r->buffer_text,
 		  "Size of the ring buffer (default: 64M)", "SIZE" },
+		{ "backend", 0, 0, G_OPTION_ARG_FILENAME, &r->backend_text,
+		  "Events from bpf or tracefs (default: auto)",
+		  "BACKEND" },
 		{ "strict", 0, 0, G_OPTION_ARG_NONE, &r->strict_given,
 		  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode",
 		  NULL },
@@ -338,6 +352,7 @@ static void free_texts(struct record *r)
 	g_free(r->duration_text);
 	g_free(r->output_text);
 	g_free(r->buffer_text);
+	g_free(r->backend_text);
 }
 
 static int run_record(int argc, char **argv)

@@ -20,9 +20,9 @@
 #define MSEC_NS		1000000ull
 #define SCAN_NS		(100 * MSEC_NS)
 #define RUN_NS		(100 * MSEC_NS)
-#define HOLDBACK_NS	(300 * MSEC_NS)	/* a hook may lose its (virtual) CPU for so long
-					 * between its clock and its event */
 #define DRAIN_ALONE_NS	(100 * MSEC_NS)	/* when no VM is left that could end anything */
+
+const char *const ivm_backend_names[] = { "auto", "bpf", "tracefs", NULL };
 
 struct ivm_session {
 	struct ivm_session_opts opts;
@@ -33,7 +33,7 @@ struct ivm_session {
 	struct ivm_topology *topology;
 	struct ivm_assemble *assemble;
 	struct ivm_recording *recording;
-	GArray *held;			/* struct ivm_event by time, younger than HOLDBACK_NS */
+	GArray *held;			/* struct ivm_event by time, not complete yet */
 	uint64_t ran_ns;
 	uint64_t scanned_ns;
 	uint64_t armed_ns;
@@ -43,7 +43,8 @@ struct ivm_session {
 	uint64_t mode_mismatches;
 	bool stopped;
 	char start[32];			/* ISO 8601, of arming */
-	char why[512];
+	char why[IVM_SOURCE_WHY_BYTES];
+	char fallback[IVM_SOURCE_WHY_BYTES];	/* why BPF was not taken, "" if it was */
 };
 
 static int fail(struct ivm_session *s, int err, const char *fmt, ...)
@@ -157,6 +158,33 @@ static int open_source(struct ivm_session *s, const struct ivm_source_ops *ops)
 	return source_result(s, ops->open(s->source));
 }
 
+/* Refused by this host, or unknown to it: another way may be open */
+static bool is_refusal(int err)
+{
+	return err == -EPERM || err == -EACCES || err == -ENOSYS || err == -ENOENT ||
+	       err == -EINVAL || err == -ESRCH;
+}
+
+static int open_any_source(struct ivm_session *s)
+{
+	int err, refused;
+
+	if (s->opts.backend == IVM_BACKEND_TRACEFS)
+		return open_source(s, &ivm_source_tracefs);
+	refused = open_source(s, &ivm_source_bpf);
+	if (s->opts.backend == IVM_BACKEND_BPF || !is_refusal(refused))
+		return refused;
+	g_strlcpy(s->fallback, s->why, sizeof(s->fallback));
+	s->source->ops->close(s->source);
+	err = open_source(s, &ivm_source_tracefs);
+	if (!err)
+		return 0;
+	/* Who may neither is told about the better one */
+	g_strlcpy(s->why, s->fallback, sizeof(s->why));
+	s->fallback[0] = 0;
+	return refused;
+}
+
 static int open_parts(struct ivm_session *s)
 {
 	struct ivm_discover_filter filter = {
@@ -169,7 +197,7 @@ static int open_parts(struct ivm_session *s)
 
 	err = check_namespace(s);
 	if (!err)
-		err = open_source(s, &ivm_source_bpf);
+		err = open_any_source(s);
 	if (err)
 		return err;
 	s->vcpus = ivm_vcpus_open();
@@ -223,7 +251,7 @@ static int work_off(struct ivm_session *s)
 	if (err || now - s->ran_ns < RUN_NS)
 		return err;
 	s->ran_ns = now;
-	err = run_until(s, now - HOLDBACK_NS);
+	err = run_until(s, s->source->complete_ns);
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -411,6 +439,8 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "ringbuf", lost.source.ringbuf },
 		{ "map", lost.source.map },
 		{ "recursion", lost.source.recursion },
+		{ "overrun", lost.source.overrun },
+		{ "unplaced", lost.source.unplaced },
 		{ "link_page", lost.page },
 		{ "late", stats->late },
 		{ "stream_gaps", stats->stream_gaps },
@@ -486,6 +516,9 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	      "events lost: the ring buffer was full (-m makes it larger)");
 	cause(&c, lost.source.map, "events lost: a BPF map was full");
 	cause(&c, lost.source.recursion, "events lost: a program was skipped by the kernel");
+	cause(&c, lost.source.overrun,
+	      "events lost: a CPU's tracefs buffer was full (-m makes it larger)");
+	cause(&c, lost.source.unplaced, "messages of a link's socket could not be told apart");
 	cause(&c, lost.page, "link page snapshots lost: the owner kept writing");
 	cause(&c, stats->late, "events came too late to be put in order");
 	cause(&c, stats->stream_gaps, "messages of a link's socket were not seen");
@@ -520,6 +553,16 @@ void ivm_session_probed(struct ivm_session *s)
 
 		hook->silent = hook->state != IVM_HOOK_ABSENT && !hook->fired;
 	}
+}
+
+const char *ivm_session_backend(const struct ivm_session *s)
+{
+	return s->source ? s->source->ops->name : "none";
+}
+
+const char *ivm_session_fallback(const struct ivm_session *s)
+{
+	return s->fallback[0] ? s->fallback : NULL;
 }
 
 const char *ivm_session_vcpu_source(const struct ivm_session *s)

@@ -31,6 +31,16 @@
 #define IVM_SESSION_BUFFER_BYTES	(64u << 20)
 #define IVM_SESSION_DRAIN_NS		1000000000ull
 
+/* Where events come from */
+enum ivm_backend {
+	IVM_BACKEND_AUTO,		/* BPF; tracefs where this host refuses BPF */
+	IVM_BACKEND_BPF,
+	IVM_BACKEND_TRACEFS,
+};
+
+/* Names of --backend, in this order; ends with NULL */
+extern const char *const ivm_backend_names[];
+
 /* What to follow; zeroed means everything with the defaults */
 struct ivm_session_opts {
 	uint64_t buffer_bytes;		/* of the ring buffer, 0 = default; rounded up */
@@ -38,6 +48,7 @@ struct ivm_session_opts {
 	pid_t parent;			/* only QEMUs that this process started, 0 = all */
 	const char *link;		/* only links of this name; * and ? are wildcards */
 	const char *vm;			/* only links with an end in this VM: name or number */
+	enum ivm_backend backend;
 };
 
 /* Where records were lost; all zero in a good recording */
@@ -54,9 +65,9 @@ struct ivm_session;
  * @session: set to the session, also on failure if there is something to say
  *	     with ivm_session_why(); close it in any case
  *
- * Return: 0; -EPERM without BPF permission; -EXDEV outside the host's PID
- * namespace; -EOPNOTSUPP if a hook that
- * counting needs is missing; another -errno.
+ * Return: 0; -EPERM without the permission; -EXDEV outside the host's PID
+ * namespace; -EOPNOTSUPP if a hook that counting needs is missing; another
+ * -errno.
  */
 int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **session);
 
@@ -151,6 +162,23 @@ void ivm_session_close(struct ivm_session *s);
  * Return: text without final stop, valid until the next call; never NULL.
  */
 const char *ivm_session_why(const struct ivm_session *s);
+
+/**
+ * ivm_session_backend() - where the events come from
+ * @s: a session, may have failed to open
+ *
+ * Return: "bpf" or "tracefs"; "none" if neither could be tried.
+ */
+const char *ivm_session_backend(const struct ivm_session *s);
+
+/**
+ * ivm_session_fallback() - why it is not BPF
+ * @s: a session
+ *
+ * Return: the reason, without final stop, if tracefs was taken because this host
+ * refuses BPF; else NULL.
+ */
+const char *ivm_session_fallback(const struct ivm_session *s);
 
 /**
  * ivm_session_hooks() - the hooks with their states; counters as of now

@@ -17,11 +17,16 @@
 
 #define IVM_SOURCE_WHY_BYTES	512
 
+/* A hook may lose its (virtual) CPU for so long between its clock and its event */
+#define IVM_SOURCE_HOLDBACK_NS	300000000ull
+
 /* Where a source lost events; all zero in a good recording */
 struct ivm_source_lost {
 	uint64_t ringbuf;		/* no room in the ring buffer */
 	uint64_t map;			/* a BPF map was full */
 	uint64_t recursion;		/* a program was skipped: it ran on this CPU already */
+	uint64_t overrun;		/* no room in a CPU's tracefs buffer */
+	uint64_t unplaced;		/* messages of a link's socket without a number */
 };
 
 struct ivm_source_opts {
@@ -37,6 +42,7 @@ struct ivm_source_ops;
 struct ivm_source {
 	const struct ivm_source_ops *ops;
 	struct ivm_source_opts opts;
+	uint64_t complete_ns;		/* no event older than that will still be handed over */
 	char why[IVM_SOURCE_WHY_BYTES];	/* the reason of the last failure */
 };
 
@@ -49,8 +55,9 @@ struct ivm_source {
  *	  needs is missing
  * @follow: brings what is followed in line with the topology, which stays valid
  * @arm: events count from this instant on
- * @poll: waits at most @timeout_ms and hands over all events there are, those of
- *	  one CPU in order.  -EINTR is no failure and not returned
+ * @poll: waits at most @timeout_ms, hands over the events there are, nearly in
+ *	  order of time, and sets @complete_ns.  -EINTR is no failure and not
+ *	  returned
  * @disarm: detaches all hooks; what they saw is still handed over by @poll
  * @read_hooks: brings the hooks' counters up to date
  * @lost: adds up what was lost so far
@@ -72,6 +79,7 @@ struct ivm_source_ops {
 };
 
 extern const struct ivm_source_ops ivm_source_bpf;
+extern const struct ivm_source_ops ivm_source_tracefs;
 
 int ivm_source_fail(struct ivm_source *source, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include <glib.h>
 
+#include "clock.h"
 #include "ivmtrace.skel.h"
 #include "source.h"
 
@@ -352,6 +353,7 @@ static int bpf_poll(struct ivm_source *source, int timeout_ms)
 	struct bpf_source *s = of(source);
 	int err = ring_buffer__poll(s->events, timeout_ms);
 
+	source->complete_ns = ivm_now_ns() - IVM_SOURCE_HOLDBACK_NS;
 	if (err < 0 && err != -EINTR)
 		return fail(s, err, "cannot wait for events");
 	/* The programs do not wake us for each event: there may be more */

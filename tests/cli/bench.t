@@ -14,6 +14,7 @@ fails "a burst of none" 1 "--pattern burst: 0 is out of range" bench --pattern b
 fails "a burst without a size" 1 "--pattern: 'burst' is not" bench --pattern burst
 fails "a rate that is no number" 1 "--pattern rate" bench --pattern rate=fast
 fails "no doorbells" 1 "--count: 0 is out of range" bench --count 0
+fails "an unknown backend" 1 "--backend: 'etw' is none of auto, bpf, tracefs" bench --backend etw
 fails "an unknown format" 1 "--format: 'xml' is none of" bench --format xml
 fails "direct under TCG" 1 "--modes: direct needs KVM" bench --accel tcg --modes direct
 fails "a QEMU that is not there" 1 "no QEMU with ivm-mailbox at /nowhere/qemu" \
@@ -28,5 +29,7 @@ fails "noise too slow" 1 "--noise: 99 is out of range" bench --noise 99
 fails "noise beside many vectors" 1 "--noise: not with more than 64 vectors" \
 	bench --noise 100 --vectors 65
 fails "lanes kept nowhere" 1 "--keep-lanes: no directory /nowhere" bench --keep-lanes /nowhere
+fails "own cost without BPF" 1 "--own-cost measures BPF programs" \
+	bench --qemu /bin/true --guest /bin/true --backend tracefs --own-cost
 fails "an operand" 1 "" bench operand
 done_testing

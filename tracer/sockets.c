@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Places of messages in the streams between link ends.
+ */
+#define _GNU_SOURCE
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/sockios.h>
+
+#include "clock.h"
+#include "sockets.h"
+#include "../device/ivm-link-proto.h"
+
+#define CHECK_NS	1000000000ull	/* places that are known are checked so often */
+
+/* One direction of a link while it is up */
+struct way {
+	uint64_t link_id;
+	pid_t tgid[2];			/* sender's, receiver's */
+	int fd[2];
+	uint64_t bytes[2];		/* that went by since the common start */
+	unsigned int calls;		/* of either under way */
+	bool placed;			/* there is a common start */
+	bool wanted;
+	uint64_t looked_ns;
+	/* A look that found both queues empty, 0 none: it counts if no call overlaps */
+	uint64_t quiet_from_ns;
+	uint64_t quiet_to_ns;
+};
+
+struct ivm_sockets {
+	GPtrArray *ways;		/* struct way *, owned */
+	GHashTable *way_of[2];		/* (tgid, fd) of the sender, of the receiver */
+	uint64_t misplaced;
+};
+
+static gint64 key_of(pid_t tgid, int fd)
+{
+	return (gint64)tgid << 32 | (uint32_t)fd;
+}
+
+static struct way *find_way(const struct ivm_sockets *s, pid_t tgid, int fd, int side)
+{
+	gint64 key = key_of(tgid, fd);
+
+	return g_hash_table_lookup(s->way_of[side], &key);
+}
+
+/**
+ * ivm_sockets_new() - no socket is followed yet
+ *
+ * Return: free with ivm_sockets_free().
+ */
+struct ivm_sockets *ivm_sockets_new(void)
+{
+	struct ivm_sockets *s = g_new0(struct ivm_sockets, 1);
+	int side;
+
+	s->ways = g_ptr_array_new_with_free_func(g_free);
+	for (side = 0; side < 2; side++)
+		s->way_of[side] = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	return s;
+}
+
+/**
+ * ivm_sockets_free() - frees
+ * @s: may be NULL
+ */
+void ivm_sockets_free(struct ivm_sockets *s)
+{
+	if (!s)
+		return;
+	g_hash_table_destroy(s->way_of[0]);
+	g_hash_table_destroy(s->way_of[1]);
+	g_ptr_array_unref(s->ways);
+	g_free(s);
+}
+
+/* ---- which sockets there are ---- */
+
+static bool is_way(const struct way *w, const struct ivm_end *from, const struct ivm_end *to)
+{
+	return w->link_id == from->page.link_id && w->tgid[0] == from->vm->tgid &&
+	       w->fd[0] == from->page.socket_fd && w->tgid[1] == to->vm->tgid &&
+	       w->fd[1] == to->page.socket_fd;
+}
+
+static void want_way(struct ivm_sockets *s, const struct ivm_end *from, const struct ivm_end *to)
+{
+	struct way *w;
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++) {
+		w = g_ptr_array_index(s->ways, i);
+		if (is_way(w, from, to)) {
+			w->wanted = true;
+			return;
+		}
+	}
+	w = g_new0(struct way, 1);
+	w->link_id = from->page.link_id;
+	w->tgid[0] = from->vm->tgid;
+	w->fd[0] = from->page.socket_fd;
+	w->tgid[1] = to->vm->tgid;
+	w->fd[1] = to->page.socket_fd;
+	w->wanted = true;
+	g_ptr_array_add(s->ways, w);
+}
+
+static void index_ways(struct ivm_sockets *s)
+{
+	guint i;
+	int side;
+
+	for (side = 0; side < 2; side++) {
+		g_hash_table_remove_all(s->way_of[side]);
+		for (i = 0; i < s->ways->len; i++) {
+			struct way *w = g_ptr_array_index(s->ways, i);
+			gint64 key = key_of(w->tgid[side], w->fd[side]);
+
+			g_hash_table_insert(s->way_of[side], g_memdup2(&key, sizeof(key)), w);
+		}
+	}
+}
+
+/**
+ * ivm_sockets_follow() - follows the links that are up
+ * @s: the sockets
+ * @topology: with all of them
+ *
+ * What a link-up begins is another stream, though it may have the same
+ * descriptors.
+ */
+void ivm_sockets_follow(struct ivm_sockets *s, const struct ivm_topology *topology)
+{
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++)
+		((struct way *)g_ptr_array_index(s->ways, i))->wanted = false;
+	for (i = 0; i < topology->ends->len; i++) {
+		const struct ivm_end *from = g_ptr_array_index(topology->ends, i);
+		const struct ivm_end *to = from->peer;
+
+		if (!from->dead && to && from->page.socket_fd >= 0 && to->page.socket_fd >= 0)
+			want_way(s, from, to);
+	}
+	for (i = s->ways->len; i-- > 0;)
+		if (!((struct way *)g_ptr_array_index(s->ways, i))->wanted)
+			g_ptr_array_remove_index_fast(s->ways, i);
+	index_ways(s);
+}
+
+/* ---- looking for the common start ---- */
+
+/* Return: bytes in that queue of another process's socket, or -1 */
+static int queued_bytes(pid_t tgid, int fd, unsigned long which)
+{
+	int pidfd = syscall(SYS_pidfd_open, tgid, 0);
+	int copy = pidfd < 0 ? -1 : syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	int bytes;
+
+	if (copy < 0 || ioctl(copy, which, &bytes))
+		bytes = -1;
+	if (copy >= 0)
+		close(copy);
+	if (pidfd >= 0)
+		close(pidfd);
+	return bytes;
+}
+
+static void look(struct way *w)
+{
+	uint64_t from_ns = ivm_now_ns();
+
+	if (w->quiet_to_ns || (w->placed && from_ns - w->looked_ns < CHECK_NS))
+		return;
+	w->looked_ns = from_ns;
+	if (queued_bytes(w->tgid[0], w->fd[0], SIOCOUTQ) ||
+	    queued_bytes(w->tgid[1], w->fd[1], SIOCINQ))
+		return;
+	w->quiet_from_ns = from_ns;
+	w->quiet_to_ns = ivm_now_ns();
+}
+
+/**
+ * ivm_sockets_look() - looks for instants at which nothing is under way
+ * @s: the sockets; calls must be told from before now on
+ */
+void ivm_sockets_look(struct ivm_sockets *s)
+{
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++)
+		look(g_ptr_array_index(s->ways, i));
+}
+
+static uint64_t units_begun(uint64_t bytes)
+{
+	return (bytes + IVM_MSG_UNIT - 1) / IVM_MSG_UNIT;
+}
+
+static void forget_look(struct way *w)
+{
+	w->quiet_from_ns = 0;
+	w->quiet_to_ns = 0;
+}
+
+/*
+ * No call overlapped the look: all that had been sent by then had been received.
+ * Numbers only grow, whatever was counted before.
+ */
+static void place(struct ivm_sockets *s, struct way *w)
+{
+	uint64_t units = units_begun(MAX(w->bytes[0], w->bytes[1]));
+
+	if (w->placed && w->bytes[0] != w->bytes[1])
+		s->misplaced++;
+	if (!w->placed || w->bytes[0] != w->bytes[1])
+		w->bytes[0] = w->bytes[1] = units * IVM_MSG_UNIT;
+	w->placed = true;
+	forget_look(w);
+}
+
+/* ---- calls ---- */
+
+/**
+ * ivm_sockets_enter() - a call on a link's socket begins
+ * @s: the sockets
+ * @tgid: who calls
+ * @fd: the socket
+ * @sends: else it receives
+ * @t_ns: CLOCK_MONOTONIC; calls are told in order of time
+ */
+void ivm_sockets_enter(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns)
+{
+	struct way *w = find_way(s, tgid, fd, !sends);
+
+	if (!w)
+		return;
+	if (w->quiet_to_ns && t_ns >= w->quiet_to_ns && !w->calls)
+		place(s, w);
+	else if (w->quiet_to_ns && t_ns >= w->quiet_from_ns)
+		forget_look(w);
+	w->calls++;
+}
+
+/**
+ * ivm_sockets_leave() - a call on a link's socket returns
+ * @s: the sockets
+ * @tgid: who called
+ * @fd: the socket
+ * @sends: else it received
+ * @t_ns: CLOCK_MONOTONIC
+ * @result: bytes, or -errno
+ * @units: set to the messages that the call sent, also in part, or received the
+ *	   end of
+ */
+void ivm_sockets_leave(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns,
+		       int64_t result, struct ivm_units *units)
+{
+	struct way *w = find_way(s, tgid, fd, !sends);
+	uint64_t before;
+
+	*units = (struct ivm_units) {};
+	if (!w)
+		return;
+	if (w->quiet_to_ns && t_ns > w->quiet_from_ns)
+		forget_look(w);
+	/* It had begun before this link was followed */
+	if (!w->calls)
+		return;
+	w->calls--;
+	if (result <= 0)
+		return;
+	before = w->bytes[!sends];
+	w->bytes[!sends] += result;
+	if (!w->placed)
+		return;
+	units->first = before / IVM_MSG_UNIT + 1;
+	units->last = sends ? units_begun(before + result) : (before + result) / IVM_MSG_UNIT;
+	if (units->last < units->first)
+		*units = (struct ivm_units) {};
+}
+
+/**
+ * ivm_sockets_next() - which message a send that begins now carries first
+ * @s: the sockets
+ * @tgid: who sends
+ * @fd: the socket
+ *
+ * Return: its number, from 1; 0 if unknown.
+ */
+uint64_t ivm_sockets_next(const struct ivm_sockets *s, pid_t tgid, int fd)
+{
+	const struct way *w = find_way(s, tgid, fd, 0);
+
+	return w && w->placed ? w->bytes[0] / IVM_MSG_UNIT + 1 : 0;
+}
+
+static bool is_of(const struct way *w, pid_t tgid)
+{
+	return !tgid || w->tgid[0] == tgid || w->tgid[1] == tgid;
+}
+
+/**
+ * ivm_sockets_unsure() - calls may have gone by untold
+ * @s: the sockets
+ * @tgid: whose, 0 anybody's
+ *
+ * A new common start has to be found.
+ */
+void ivm_sockets_unsure(struct ivm_sockets *s, pid_t tgid)
+{
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++) {
+		struct way *w = g_ptr_array_index(s->ways, i);
+
+		if (!is_of(w, tgid))
+			continue;
+		forget_look(w);
+		w->placed = false;
+		w->calls = 0;
+	}
+}
+
+/**
+ * ivm_sockets_misplaced() - times a check found that calls had gone by untold
+ * @s: the sockets
+ *
+ * Return: how many.
+ */
+uint64_t ivm_sockets_misplaced(const struct ivm_sockets *s)
+{
+	return s->misplaced;
+}
