@@ -308,7 +308,8 @@ static inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
 		break;
 	case IVM_EV_WRITE:
 		ivm_stamp_first(j, IVM_P_SEND, e->t_ns);
-		j->mode = IVM_M_IRQFD;
+		if (j->mode != IVM_M_IVSHMEM)
+			j->mode = IVM_M_IRQFD;
 		break;
 	case IVM_EV_SENDMSG:
 		j->t_ns[IVM_P_SEND] = e->t_ns;

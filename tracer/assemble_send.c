@@ -231,6 +231,9 @@ static void address_journey(struct ivm_journey *j, const struct ivm_end *from, u
 	j->from_end = from->id;
 	j->vector = vector;
 	j->configured = observed_from_config(from->page.mode_tx);
+	/* The device is its own mode, whichever way its rings go */
+	if (from->kind == IVM_END_IVSHMEM)
+		j->configured = j->mode = IVM_M_IVSHMEM;
 	if (!to)
 		return;
 	j->to_end = to->id;
@@ -250,7 +253,7 @@ void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const stru
 	/* The device ignores any other access */
 	if (e->c != sizeof(uint32_t) || e->a % sizeof(uint32_t))
 		return;
-	from = ivm_topology_doorbell(a->topology, e->tgid, e->a, &vector);
+	from = ivm_topology_ring(a->topology, e, &vector);
 	if (!from)
 		return;
 	ivm_sender_open(&t->sender, e, ++a->last_id);

@@ -301,6 +301,7 @@ static int parse_values(struct record *r)
 	r->opts.backend = backend;
 	r->opts.link = r->link_text;
 	r->opts.vm = r->vm_text;
+	r->opts.wires = true;
 	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
 	r->strict = r->strict_given;
 	return !err && pid ? check_pid(pid) : err;

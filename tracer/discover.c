@@ -17,9 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "discover.h"
+#include "irqfds.h"
+#include "ivshmem_ends.h"
 #include "linkpage.h"
 #include "vcpus.h"
+#include "wires.h"
 
 #define MSEC_NS		1000000ull
 #define SEC_NS		1000000000ull
@@ -27,6 +31,9 @@
 #define VM_CHECK_NS	(500 * MSEC_NS)	/* for new link pages of a VM */
 #define OTHER_CHECK_NS	(3 * SEC_NS)
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
+#define WIRES_CHECK_NS	(500 * MSEC_NS)	/* at the most; see refresh_wires() */
+#define WIRES_COST	50		/* ... and no more than one part in so many of our time */
+#define CONTRADICTS_NS	(2 * SEC_NS)	/* a guest setting up its interrupts is faster */
 #define SETTLE_NS	(50 * MSEC_NS)	/* a peer holds our page for so long at most */
 #define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
 
@@ -67,6 +74,12 @@ struct ivm_discover {
 	struct ivm_discover_filter filter;
 	GHashTable *processes;		/* pid -> struct process */
 	uint64_t vcpus_read_ns;
+	struct ivm_irqfds *irqfds;	/* NULL: not used */
+	struct ivm_ivshmem_ends *ivshmem;
+	uint64_t wires_read_ns;
+	uint64_t wires_cost_ns;		/* of the last reading */
+	uint64_t contradicts_ns;	/* since then, 0 not */
+	bool contradiction_counted;
 	struct ivm_discover_stats stats;
 };
 
@@ -115,6 +128,7 @@ void ivm_discover_free(struct ivm_discover *d)
 {
 	if (!d)
 		return;
+	ivm_ivshmem_ends_free(d->ivshmem);
 	g_hash_table_destroy(d->processes);
 	g_free(d);
 }
@@ -579,6 +593,137 @@ static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
 	return ivm_vcpus_read(d->vcpus, (pid_t *)tgids->data, tgids->len, note_vcpu, d);
 }
 
+/* ---- what KVM has bound to eventfds ---- */
+
+static struct process *living_process(struct ivm_discover *d, pid_t tgid)
+{
+	struct process *process = g_hash_table_lookup(d->processes, GINT_TO_POINTER(tgid));
+
+	return process && !process->gone_ns ? process : NULL;
+}
+
+static bool name_process(void *arg, pid_t tgid, char *name)
+{
+	struct process *process = living_process(arg, tgid);
+
+	if (!process)
+		return false;
+	if (process->vm)
+		g_strlcpy(name, process->vm->name, IVM_VM_NAME_BYTES);
+	else
+		read_name(tgid, name, IVM_VM_NAME_BYTES);
+	if (!*name)
+		g_snprintf(name, IVM_VM_NAME_BYTES, "pid-%d", tgid);
+	return true;
+}
+
+static bool follows_one(struct ivm_discover *d, pid_t tgid, const char *link)
+{
+	const struct ivm_discover_filter *f = &d->filter;
+	struct process *process = living_process(d, tgid);
+
+	/* A VM's number is known only once it has one */
+	if (f->vm && process)
+		claim_vm(d, process);
+	return process && (!f->pid || f->pid == tgid) &&
+	       (!f->parent || f->parent == read_parent(tgid)) &&
+	       (!f->link || g_pattern_match_simple(f->link, link)) &&
+	       (!f->vm || is_vm_named(process, f->vm));
+}
+
+static bool follows_pair(void *arg, pid_t from, pid_t to, const char *link)
+{
+	return follows_one(arg, from, link) || follows_one(arg, to, link);
+}
+
+static struct ivm_vm *claim_process(void *arg, pid_t tgid)
+{
+	struct process *process = living_process(arg, tgid);
+
+	if (!process)
+		return NULL;
+	claim_vm(arg, process);
+	return process->vm;
+}
+
+/**
+ * ivm_discover_use_irqfds() - also finds what only KVM's tables show
+ * @d: the discovery
+ * @irqfds: the reader of these tables; must outlive @d
+ *
+ * Finds ivshmem-doorbell pairs, and holds the links' pages against the tables.
+ */
+void ivm_discover_use_irqfds(struct ivm_discover *d, struct ivm_irqfds *irqfds)
+{
+	const struct ivm_ivshmem_host host = {
+		.name = name_process,
+		.follows = follows_pair,
+		.claim = claim_process,
+		.arg = d,
+	};
+
+	d->irqfds = irqfds;
+	d->ivshmem = ivm_ivshmem_ends_new(d->topology, &host);
+}
+
+static void note_contradiction(void *arg, const struct ivm_end *end, uint32_t vector,
+			       const char *what)
+{
+	struct ivm_discover_stats *stats = arg;
+
+	g_snprintf(stats->contradiction, sizeof(stats->contradiction),
+		   "link '%s', end %u, doorbell %u: %s", end->page.name, end->id, vector, what);
+}
+
+/* Only what stays counts: the two are not read at the same instant */
+static void check_wires(struct ivm_discover *d, const struct ivm_wires *wires, uint64_t now_ns)
+{
+	if (!ivm_wires_check(wires, d->topology, NULL, NULL)) {
+		d->contradicts_ns = 0;
+		d->contradiction_counted = false;
+	} else if (!d->contradicts_ns) {
+		d->contradicts_ns = now_ns;
+	} else if (!d->contradiction_counted && now_ns - d->contradicts_ns >= CONTRADICTS_NS) {
+		d->contradiction_counted = true;
+		d->stats.contradictions++;
+		ivm_wires_check(wires, d->topology, note_contradiction, &d->stats);
+	}
+}
+
+/* A host without iterators has link pages only, and a gap is read again next time */
+static void read_wires(struct ivm_discover *d, uint64_t now_ns)
+{
+	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct ivm_irqfd_record));
+	uint64_t begin_ns = ivm_now_ns();
+	const struct ivm_irqfds_gaps *gaps;
+	struct ivm_wires *wires;
+
+	if (ivm_irqfds_read(d->irqfds, records))
+		return;
+	gaps = ivm_irqfds_gaps(d->irqfds);
+	if (!gaps->lost && !gaps->torn) {
+		wires = ivm_wires_new(records);
+		ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
+		check_wires(d, wires, now_ns);
+		ivm_wires_free(wires);
+	}
+	d->wires_cost_ns = ivm_now_ns() - begin_ns;
+}
+
+/* It looks at all open files of the host: how often depends on how long that takes */
+static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everything)
+{
+	uint64_t interval_ns = MAX(WIRES_CHECK_NS, WIRES_COST * d->wires_cost_ns);
+
+	if (!d->irqfds)
+		return;
+	ivm_ivshmem_ends_expire(d->ivshmem, now_ns);
+	if (!everything && now_ns - d->wires_read_ns < interval_ns)
+		return;
+	d->wires_read_ns = now_ns;
+	read_wires(d, now_ns);
+}
+
 /**
  * ivm_discover_scan() - brings the topology up to date
  * @d: the discovery
@@ -594,5 +739,6 @@ int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything)
 	if (err)
 		return err;
 	refresh_all(d, now_ns);
+	refresh_wires(d, now_ns, everything);
 	return refresh_vcpus(d, now_ns);
 }

@@ -18,6 +18,7 @@
 /* What is gone leaves the topology so much later: its events are worked off then */
 #define IVM_DISCOVER_LINGER_NS	700000000ull
 
+struct ivm_irqfds;
 struct ivm_vcpus;
 
 /* Zeroed means everything; links count if either of their ends fits */
@@ -35,12 +36,15 @@ struct ivm_discover_stats {
 	uint64_t refused;	/* link pages that failed validation */
 	const char *refused_why;	/* of the last one */
 	pid_t refused_pid;
+	uint64_t contradictions;	/* times KVM's tables and a link's pages stayed apart */
+	char contradiction[160];	/* the last one */
 };
 
 struct ivm_discover;
 
 struct ivm_discover *ivm_discover_new(struct ivm_topology *topology, struct ivm_vcpus *vcpus,
 				      const struct ivm_discover_filter *filter);
+void ivm_discover_use_irqfds(struct ivm_discover *d, struct ivm_irqfds *irqfds);
 void ivm_discover_free(struct ivm_discover *d);
 int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything);
 const struct ivm_discover_stats *ivm_discover_stats(const struct ivm_discover *d);

@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "discover.h"
+#include "irqfds.h"
 #include "session.h"
 #include "source.h"
 #include "vcpus.h"
@@ -29,6 +30,7 @@ struct ivm_session {
 	struct ivm_hook hooks[IVM_HOOKS];
 	struct ivm_source *source;
 	struct ivm_vcpus *vcpus;
+	struct ivm_irqfds *irqfds;	/* NULL: not used */
 	struct ivm_discover *discover;
 	struct ivm_topology *topology;
 	struct ivm_assemble *assemble;
@@ -203,6 +205,10 @@ static int open_parts(struct ivm_session *s)
 	s->vcpus = ivm_vcpus_open();
 	s->topology = ivm_topology_new();
 	s->discover = ivm_discover_new(s->topology, s->vcpus, &filter);
+	if (s->opts.wires) {
+		s->irqfds = ivm_irqfds_open();
+		ivm_discover_use_irqfds(s->discover, s->irqfds);
+	}
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
 	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	return scan(s, true);
@@ -285,7 +291,7 @@ unsigned int ivm_session_links(const struct ivm_session *s)
 	for (i = 0; i < s->topology->ends->len; i++) {
 		const struct ivm_end *end = g_ptr_array_index(s->topology->ends, i);
 
-		paired += !end->dead && end->peer;
+		paired += !end->dead && end->peer && end->peer != end;
 	}
 	return paired / 2;
 }
@@ -374,6 +380,7 @@ void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost)
 	ivm_session_hooks(s);
 	s->source->ops->lost(s->source, &lost->source);
 	lost->page = ivm_discover_stats(s->discover)->torn;
+	lost->contradictions = ivm_discover_stats(s->discover)->contradictions;
 }
 
 const char *ivm_session_rig(void)
@@ -442,6 +449,7 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "overrun", lost.source.overrun },
 		{ "unplaced", lost.source.unplaced },
 		{ "link_page", lost.page },
+		{ "contradictions", lost.contradictions },
 		{ "late", stats->late },
 		{ "stream_gaps", stats->stream_gaps },
 		{ "unmatched", stats->unmatched },
@@ -520,6 +528,8 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	      "events lost: a CPU's tracefs buffer was full (-m makes it larger)");
 	cause(&c, lost.source.unplaced, "messages of a link's socket could not be told apart");
 	cause(&c, lost.page, "link page snapshots lost: the owner kept writing");
+	cause(&c, lost.contradictions, "contradictions between link pages and what KVM has bound "
+	      "to eventfds: see 'ivmtrace list --irqfd'");
 	cause(&c, stats->late, "events came too late to be put in order");
 	cause(&c, stats->stream_gaps, "messages of a link's socket were not seen");
 	cause(&c, stats->unmatched, "interrupts of links could not be matched to a doorbell");
@@ -593,6 +603,7 @@ void ivm_session_close(struct ivm_session *s)
 		s->source->ops->close(s->source);
 	ivm_assemble_free(s->assemble);
 	ivm_discover_free(s->discover);
+	ivm_irqfds_close(s->irqfds);
 	ivm_vcpus_close(s->vcpus);
 	ivm_topology_free(s->topology);
 	if (s->held)

@@ -49,12 +49,15 @@ struct ivm_session_opts {
 	const char *link;		/* only links of this name; * and ? are wildcards */
 	const char *vm;			/* only links with an end in this VM: name or number */
 	enum ivm_backend backend;
+	bool wires;			/* also use what KVM has bound to eventfds: finds
+					 * ivshmem-doorbell pairs, checks link pages */
 };
 
 /* Where records were lost; all zero in a good recording */
 struct ivm_session_lost {
 	struct ivm_source_lost source;
 	uint64_t page;			/* link page snapshots that never became consistent */
+	uint64_t contradictions;	/* times link pages and KVM's tables stayed apart */
 };
 
 struct ivm_session;

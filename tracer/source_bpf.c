@@ -124,6 +124,9 @@ static void want_end(struct sync *sync, const struct ivm_end *end)
 		     end->page.generation);
 	if (end->page.bar0_address != IVM_LINKPAGE_NO_ADDR)
 		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, &one, 0);
+	doorbell_key.frame = end->bell_address >> 12;
+	if (end->bell_address != IVM_LINKPAGE_NO_ADDR)
+		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, &one, 0);
 }
 
 static void want_all(struct sync *sync, const struct ivm_topology *t)

@@ -202,14 +202,14 @@ static void on_entry(struct tracefs_source *s, const struct ivm_record *r)
 static void on_mmio(struct tracefs_source *s, const struct ivm_record *r)
 {
 	bool is_write = r->args[0] == KVM_TRACE_MMIO_WRITE;
-	uint32_t bytes = r->args[1], vector;
+	uint32_t bytes = r->args[1];
 	uint64_t address = r->args[2], value = r->args[3];
 	struct task *task = vcpu_task(s, r);
 	bool rings;
 
 	if (!task)
 		return;
-	rings = is_write && ivm_topology_doorbell(s->topology, r->tgid, address, &vector);
+	rings = is_write && ivm_topology_has_doorbell(s->topology, r->tgid, address);
 	if (!rings && !task->open)
 		return;
 	task->open = rings;
@@ -230,9 +230,7 @@ static void on_pio(struct tracefs_source *s, const struct ivm_record *r)
 
 static void on_fast_mmio(struct tracefs_source *s, const struct ivm_record *r)
 {
-	uint32_t vector;
-
-	if (ivm_topology_doorbell(s->topology, r->tgid, r->args[0], &vector))
+	if (ivm_topology_has_doorbell(s->topology, r->tgid, r->args[0]))
 		emit(s, r, IVM_EV_FAST_MMIO, r->args[0], 0, 0);
 }
 

@@ -69,6 +69,7 @@ struct ivm_topology *ivm_topology_new(void)
 	t->vcpu_by_tid = g_hash_table_new(g_direct_hash, g_direct_equal);
 	t->vcpu_by_id = pair_table_new();
 	t->end_by_doorbell = pair_table_new();
+	t->end_by_bell = pair_table_new();
 	t->vector_by_eventfd = pair_table_new();
 	t->end_by_socket = pair_table_new();
 	return t;
@@ -85,6 +86,7 @@ void ivm_topology_free(struct ivm_topology *t)
 	g_hash_table_destroy(t->vcpu_by_tid);
 	g_hash_table_destroy(t->vcpu_by_id);
 	g_hash_table_destroy(t->end_by_doorbell);
+	g_hash_table_destroy(t->end_by_bell);
 	g_hash_table_destroy(t->vector_by_eventfd);
 	g_hash_table_destroy(t->end_by_socket);
 	g_ptr_array_unref(t->ends);
@@ -156,11 +158,37 @@ static uint64_t doorbell_frame(const struct ivm_end *end)
 	return (end->page.bar0_address + IVM_DOORBELL_BASE) >> DOORBELL_PAGE_SHIFT;
 }
 
+static void index_bell(struct ivm_topology *t, struct ivm_end *end)
+{
+	uint64_t frame = end->bell_address >> DOORBELL_PAGE_SHIFT;
+
+	end->next_at_bell = pair_get(t->end_by_bell, end->vm->tgid, frame);
+	pair_put(t->end_by_bell, end->vm->tgid, frame, end);
+}
+
+static void unindex_bell(struct ivm_topology *t, struct ivm_end *end)
+{
+	uint64_t frame = end->bell_address >> DOORBELL_PAGE_SHIFT;
+	struct ivm_end *at = pair_get(t->end_by_bell, end->vm->tgid, frame);
+
+	if (at == end && end->next_at_bell)
+		pair_put(t->end_by_bell, end->vm->tgid, frame, end->next_at_bell);
+	else
+		pair_drop(t->end_by_bell, end->vm->tgid, frame, end);
+	while (at && at->next_at_bell != end)
+		at = at->next_at_bell;
+	if (at)
+		at->next_at_bell = end->next_at_bell;
+	end->next_at_bell = NULL;
+}
+
 static void index_end(struct ivm_topology *t, struct ivm_end *end)
 {
 	const struct ivm_linkpage *page = &end->page;
 	uint32_t v;
 
+	if (end->bell_address != IVM_LINKPAGE_NO_ADDR)
+		index_bell(t, end);
 	if (page->bar0_address != IVM_LINKPAGE_NO_ADDR)
 		pair_put(t->end_by_doorbell, end->vm->tgid, doorbell_frame(end), end);
 	if (page->socket_fd >= 0)
@@ -176,6 +204,8 @@ static void unindex_end(struct ivm_topology *t, struct ivm_end *end)
 	const struct ivm_linkpage *page = &end->page;
 	uint32_t v;
 
+	if (end->bell_address != IVM_LINKPAGE_NO_ADDR)
+		unindex_bell(t, end);
 	if (page->bar0_address != IVM_LINKPAGE_NO_ADDR)
 		pair_drop(t->end_by_doorbell, end->vm->tgid, doorbell_frame(end), end);
 	if (page->socket_fd >= 0)
@@ -213,6 +243,16 @@ static void pair_up(struct ivm_topology *t, struct ivm_end *end)
 	}
 }
 
+static struct ivm_end *add_end(struct ivm_topology *t, struct ivm_end end)
+{
+	struct ivm_end *added = g_memdup2(&end, sizeof(end));
+
+	added->id = t->ends->len + 1;
+	g_ptr_array_add(t->ends, added);
+	index_end(t, added);
+	return added;
+}
+
 /**
  * ivm_topology_add_end() - a link end was found
  * @t: the topology
@@ -227,17 +267,47 @@ struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
 				     uint64_t page_inode, const struct ivm_linkpage *page,
 				     uint64_t now_ns)
 {
-	struct ivm_end *end = g_new0(struct ivm_end, 1);
+	struct ivm_end *end = add_end(t, (struct ivm_end){
+		.kind = IVM_END_LINK, .vm = vm, .page_inode = page_inode, .page = *page,
+		.bell_address = IVM_LINKPAGE_NO_ADDR, .observed_from_ns = now_ns });
 
-	end->id = t->ends->len + 1;
-	end->vm = vm;
-	end->page_inode = page_inode;
-	end->observed_from_ns = now_ns;
-	end->page = *page;
-	g_ptr_array_add(t->ends, end);
-	index_end(t, end);
 	pair_up(t, end);
 	return end;
+}
+
+/**
+ * ivm_topology_add_ivshmem() - a device that rings by value was found
+ * @t: the topology
+ * @vm: whose device it is
+ * @bell_address: of its doorbell, IVM_LINKPAGE_NO_ADDR if it is not known
+ * @bell_peer: whom it rings
+ * @page: its name, its vectors, and its descriptors of the peer's eventfds
+ * @now_ns: CLOCK_MONOTONIC; rings are claimed from here on
+ *
+ * Return: the end, owned by @t.
+ */
+struct ivm_end *ivm_topology_add_ivshmem(struct ivm_topology *t, struct ivm_vm *vm,
+					 uint64_t bell_address, uint32_t bell_peer,
+					 const struct ivm_linkpage *page, uint64_t now_ns)
+{
+	return add_end(t, (struct ivm_end){
+		.kind = IVM_END_IVSHMEM, .vm = vm, .page = *page, .bell_address = bell_address,
+		.bell_peer = bell_peer, .observed_from_ns = now_ns });
+}
+
+/**
+ * ivm_topology_pair() - two ends without link pages ring each other
+ * @a: one
+ * @b: the other; may be @a
+ */
+void ivm_topology_pair(struct ivm_end *a, struct ivm_end *b)
+{
+	if (a->peer == b)
+		return;
+	part(a);
+	part(b);
+	a->peer = b;
+	b->peer = a;
 }
 
 /* Everything but the sequence lock and the counters behind the slow fields */
@@ -383,6 +453,55 @@ struct ivm_end *ivm_topology_doorbell(const struct ivm_topology *t, pid_t tgid, 
 {
 	*vector = (address & ((1u << DOORBELL_PAGE_SHIFT) - 1)) / sizeof(uint32_t);
 	return pair_get(t->end_by_doorbell, tgid, address >> DOORBELL_PAGE_SHIFT);
+}
+
+/**
+ * ivm_topology_has_doorbell() - may a write to this address ring?
+ * @t: the topology
+ * @tgid: the process whose guest wrote there
+ * @address: guest physical
+ *
+ * Return: true if a followed doorbell is in that page, whatever the value.
+ */
+bool ivm_topology_has_doorbell(const struct ivm_topology *t, pid_t tgid, uint64_t address)
+{
+	uint64_t frame = address >> DOORBELL_PAGE_SHIFT;
+
+	return pair_get(t->end_by_doorbell, tgid, frame) || pair_get(t->end_by_bell, tgid, frame);
+}
+
+/* Which of the ends at one doorbell register a value is for */
+static struct ivm_end *find_bell(struct ivm_end *first, const struct ivm_event *e)
+{
+	struct ivm_end *end, *found = NULL;
+
+	for (end = first; end; end = end->next_at_bell)
+		if (end->bell_address == e->a && end->bell_peer == (uint32_t)e->b >> 16 &&
+		    end->observed_from_ns <= e->t_ns &&
+		    (!found || end->observed_from_ns > found->observed_from_ns))
+			found = end;
+	return found;
+}
+
+/**
+ * ivm_topology_ring() - whose doorbell a guest's write rings
+ * @t: the topology
+ * @e: the write, a kvm_mmio event
+ * @vector: set to the doorbell's number, which may be beyond the peer's
+ *
+ * Where a device's peers change, a write from before is for the peer of before.
+ *
+ * Return: the sending end, or NULL if it is no doorbell.
+ */
+struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm_event *e,
+				  uint32_t *vector)
+{
+	struct ivm_end *bell = pair_get(t->end_by_bell, e->tgid, e->a >> DOORBELL_PAGE_SHIFT);
+
+	if (!bell)
+		return ivm_topology_doorbell(t, e->tgid, e->a, vector);
+	*vector = (uint16_t)e->b;
+	return find_bell(bell, e);
 }
 
 /**

@@ -2,7 +2,7 @@
 /*
  * What is on this host: VMs, their vCPU threads, and link ends.
  *
- * discover.c fills it from /proc, the link pages and a BPF iterator; the
+ * discover.c fills it from /proc, the link pages and BPF iterators; the
  * assembler only looks things up.  Nothing here opens or prints anything, so
  * tests build topologies by hand.  Entries are never freed while a recording
  * runs: a VM or an end that is gone is marked dead and keeps its number.
@@ -16,6 +16,7 @@
 
 #include <glib.h>
 
+#include "../bpf/event.h"
 #include "../device/ivm-linkpage.h"
 #include "../device/ivm-regs.h"
 
@@ -36,12 +37,21 @@ struct ivm_vcpu {
 	pid_t tid;
 };
 
-/* One end of a link: one device in one VM */
+enum ivm_end_kind {
+	IVM_END_LINK,			/* ivm-mailbox: it tells by its link page */
+	IVM_END_IVSHMEM,		/* ivshmem-doorbell: KVM's tables tell */
+};
+
+/* One end of a link: one device in one VM; towards one peer, if it has several */
 struct ivm_end {
 	uint32_t id;			/* from 1 */
+	enum ivm_end_kind kind;
 	struct ivm_vm *vm;
-	struct ivm_end *peer;		/* NULL while down or not found */
-	struct ivm_linkpage page;	/* last consistent snapshot */
+	struct ivm_end *peer;		/* NULL while down or not found; may be itself */
+	struct ivm_linkpage page;	/* last consistent snapshot; else made up to say the same */
+	uint64_t bell_address;		/* ivshmem: of the one doorbell register, or NO_ADDR */
+	uint32_t bell_peer;		/* ... and whom this end rings, the value's upper half */
+	struct ivm_end *next_at_bell;	/* another end with that register */
 	uint64_t page_inode;		/* of the memfd: identity of the end */
 	uint64_t observed_from_ns;	/* CLOCK_MONOTONIC when it was first claimed */
 	bool dead;
@@ -53,7 +63,8 @@ struct ivm_topology {
 	GPtrArray *ends;		/* struct ivm_end *, owned */
 	GHashTable *vcpu_by_tid;	/* tid -> struct ivm_vcpu */
 	GHashTable *vcpu_by_id;		/* (vm id, vcpu_id) -> struct ivm_vcpu */
-	GHashTable *end_by_doorbell;	/* (tgid, page frame) -> struct ivm_end */
+	GHashTable *end_by_doorbell;	/* (tgid, page frame) -> struct ivm_end of a link */
+	GHashTable *end_by_bell;	/* (tgid, page frame) -> first struct ivm_end of ivshmem */
 	GHashTable *vector_by_eventfd;	/* (tgid, fd) -> end id << 16 | vector */
 	GHashTable *end_by_socket;	/* (tgid, fd) -> struct ivm_end */
 };
@@ -68,6 +79,10 @@ struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm
 struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
 				     uint64_t page_inode, const struct ivm_linkpage *page,
 				     uint64_t now_ns);
+struct ivm_end *ivm_topology_add_ivshmem(struct ivm_topology *t, struct ivm_vm *vm,
+					 uint64_t bell_address, uint32_t bell_peer,
+					 const struct ivm_linkpage *page, uint64_t now_ns);
+void ivm_topology_pair(struct ivm_end *a, struct ivm_end *b);
 void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
 			     const struct ivm_linkpage *page);
 void ivm_topology_vm_gone(struct ivm_topology *t, struct ivm_vm *vm);
@@ -80,6 +95,9 @@ struct ivm_vcpu *ivm_topology_vcpu_by_id(const struct ivm_topology *t, const str
 struct ivm_end *ivm_topology_end(const struct ivm_topology *t, uint32_t end_id);
 struct ivm_end *ivm_topology_doorbell(const struct ivm_topology *t, pid_t tgid, uint64_t address,
 				      uint32_t *vector);
+bool ivm_topology_has_doorbell(const struct ivm_topology *t, pid_t tgid, uint64_t address);
+struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm_event *e,
+				  uint32_t *vector);
 struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
 				     uint32_t *vector);
 struct ivm_end *ivm_topology_socket(const struct ivm_topology *t, pid_t tgid, int fd);

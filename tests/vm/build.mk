@@ -7,7 +7,7 @@ VM_TESTS = $(VM_CHECKS) $(sort $(wildcard tests/vm/*.t))
 VM_ENV   = IVM_OUT=$(abspath $(O)) IVMTRACE=$(abspath $(O))/ivmtrace IVM_TEST_BASE=tests/ \
 	   IVM_TEST_LOGS=$(O)/vm/logs
 
-check-vm: device guest tracer
+check-vm: device guest tracer vm-programs
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.1
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.12
 	$(Q)$(VM_ENV) tests/run.sh -t 1200 $(VM_TESTS)
@@ -19,3 +19,18 @@ soak: device guest tracer
 		tests/vm/soak-lab-6.12.sh
 
 .PHONY: check-vm soak
+
+$(O)/vm/obj/%.o: tests/vm/%.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CFLAGS) $(TRACER_CFLAGS) -I. -MMD -MP -c $< -o $@
+
+$(O)/vm/foreign-pair: $(O)/vm/obj/foreign-pair.o $(patsubst %,$(O)/tracer/obj/tracer/%.o,\
+		rig lane ivshmem_server error)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@ $(TRACER_LIBS)
+
+vm-programs: $(O)/vm/foreign-pair
+.PHONY: vm-programs
+.SECONDARY: $(O)/vm/obj/foreign-pair.o
+-include $(O)/vm/obj/foreign-pair.d
