@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 #define YOUNG_NS	(10 * SEC_NS)	/* may still become a VM at any time */
 #define VM_CHECK_NS	(500 * MSEC_NS)	/* for new link pages of a VM */
 #define OTHER_CHECK_NS	(3 * SEC_NS)
+#define CHECK_REST	100		/* times as long as a check took, before the next */
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
 #define WIRES_CHECK_NS	(500 * MSEC_NS)	/* at the most; see refresh_wires() */
 #define WIRES_COST	50		/* ... and no more than one part in so many of our time */
@@ -60,6 +62,7 @@ struct process {
 	pid_t pid;
 	uint64_t start_ticks;
 	uint64_t checked_ns;
+	uint64_t check_took_ns;		/* grows with its descriptors */
 	uint64_t gone_ns;
 	bool seen;
 	bool has_kvm;
@@ -100,6 +103,17 @@ static void process_free(gpointer p)
 	g_free(process);
 }
 
+/* Each link page is a descriptor: the usual 1024 are few for a thousand links */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /**
  * ivm_discover_new() - nothing found yet
  * @topology: to be kept up to date
@@ -113,6 +127,7 @@ struct ivm_discover *ivm_discover_new(struct ivm_topology *topology, struct ivm_
 {
 	struct ivm_discover *d = g_new0(struct ivm_discover, 1);
 
+	raise_descriptor_limit();
 	d->topology = topology;
 	d->vcpus = vcpus;
 	d->filter = *filter;
@@ -191,8 +206,12 @@ static bool is_due(const struct process *process, uint64_t now_ns, bool everythi
 	uint64_t interval_ns = process->has_kvm || process->pages->len ? VM_CHECK_NS
 								       : OTHER_CHECK_NS;
 
-	return everything || !process->checked_ns || is_young(process) ||
-	       now_ns - process->checked_ns >= interval_ns;
+	if (everything || !process->checked_ns)
+		return true;
+	/* A process with thousands of descriptors must not keep us busy */
+	if (now_ns - process->checked_ns < CHECK_REST * process->check_took_ns)
+		return false;
+	return is_young(process) || now_ns - process->checked_ns >= interval_ns;
 }
 
 static struct page *find_page(const struct process *process, uint64_t inode)
@@ -218,16 +237,20 @@ static bool is_writable(int dir_fd, const char *fd_name)
 
 static void note_page(struct process *process, int dir_fd, const char *fd_name, uint64_t now_ns)
 {
-	struct page *page;
 	struct stat st;
+	struct page *page = fstatat(dir_fd, fd_name, &st, 0) ? NULL : find_page(process, st.st_ino);
 	int fd;
 
+	if (page) {
+		page->seen = true;
+		return;
+	}
+	if (!is_writable(dir_fd, fd_name))
+		return;
 	fd = openat(dir_fd, fd_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return;
-	page = fstat(fd, &st) ? NULL : find_page(process, st.st_ino);
-	if (page) {
-		page->seen = true;
+	if (fstat(fd, &st)) {
 		close(fd);
 		return;
 	}
@@ -252,7 +275,7 @@ static void note_descriptor(struct process *process, int dir_fd, const char *fd_
 		process->has_kvm = true;
 	else if (g_str_has_prefix(target, VCPU_FD_PREFIX))
 		process->vcpu_fds++;
-	else if (!strcmp(target, LINK_FD_NAME) && is_writable(dir_fd, fd_name))
+	else if (!strcmp(target, LINK_FD_NAME))
 		note_page(process, dir_fd, fd_name, now_ns);
 }
 
@@ -274,6 +297,7 @@ static void mark_pages(struct process *process, uint64_t now_ns)
 static void check_descriptors(struct ivm_discover *d, struct process *process, uint64_t now_ns)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/fd", process->pid);
+	uint64_t start_ns = ivm_now_ns();
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
@@ -288,6 +312,7 @@ static void check_descriptors(struct ivm_discover *d, struct process *process, u
 			note_descriptor(process, dirfd(dir), entry->d_name, now_ns);
 	closedir(dir);
 	mark_pages(process, now_ns);
+	process->check_took_ns = ivm_now_ns() - start_ns;
 }
 
 /* ---- link pages ---- */
@@ -323,13 +348,23 @@ static void update_end(struct ivm_discover *d, struct page *page, uint64_t now_n
 	ivm_topology_update_end(d->topology, page->end, &page->snapshot);
 }
 
+/* With a thousand links most pages have not changed for a long time */
+static bool is_fresh(const struct page *page, bool everything)
+{
+	return !everything && page->valid && !page->torn_ns && !page->down_ns &&
+	       ivm_linkpage_is_current(page->fd, &page->snapshot);
+}
+
 static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page,
-			 uint64_t now_ns)
+			 uint64_t now_ns, bool everything)
 {
 	struct ivm_linkpage snapshot;
 	const char *why = "it is too short";
-	int err = ivm_linkpage_read(page->fd, &snapshot);
+	int err;
 
+	if (is_fresh(page, everything))
+		return;
+	err = ivm_linkpage_read(page->fd, &snapshot);
 	if (err == -EAGAIN) {
 		note_torn(d, page, now_ns);
 		return;
@@ -515,7 +550,8 @@ static int visit_all(struct ivm_discover *d, uint64_t now_ns, bool everything)
 	return 0;
 }
 
-static void refresh_process(struct ivm_discover *d, struct process *process, uint64_t now_ns)
+static void refresh_process(struct ivm_discover *d, struct process *process, uint64_t now_ns,
+			    bool everything)
 {
 	guint i;
 
@@ -524,13 +560,13 @@ static void refresh_process(struct ivm_discover *d, struct process *process, uin
 	for (i = 0; i < process->pages->len; i++) {
 		struct page *page = g_ptr_array_index(process->pages, i);
 
-		refresh_page(d, process, page, now_ns);
+		refresh_page(d, process, page, now_ns, everything);
 		claim_page(d, process, page, now_ns);
 	}
 	drop_gone_pages(d, process, now_ns);
 }
 
-static void refresh_all(struct ivm_discover *d, uint64_t now_ns)
+static void refresh_all(struct ivm_discover *d, uint64_t now_ns, bool everything)
 {
 	GList *processes = g_hash_table_get_values(d->processes);
 	GList *l;
@@ -541,7 +577,7 @@ static void refresh_all(struct ivm_discover *d, uint64_t now_ns)
 		if (!process->seen && !process->gone_ns)
 			process->gone_ns = now_ns;
 		process->seen = false;
-		refresh_process(d, process, now_ns);
+		refresh_process(d, process, now_ns, everything);
 		if (process->gone_ns && now_ns - process->gone_ns >= IVM_DISCOVER_LINGER_NS)
 			drop_process(d, process);
 	}
@@ -738,7 +774,7 @@ int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything)
 
 	if (err)
 		return err;
-	refresh_all(d, now_ns);
+	refresh_all(d, now_ns, everything);
 	refresh_wires(d, now_ns, everything);
 	return refresh_vcpus(d, now_ns);
 }

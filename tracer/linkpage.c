@@ -61,6 +61,23 @@ int ivm_linkpage_read(int fd, struct ivm_linkpage *page)
 	return -EAGAIN;
 }
 
+/**
+ * ivm_linkpage_is_current() - has the owner written since a snapshot?
+ * @fd: of the page
+ * @page: as ivm_linkpage_read() returned it
+ *
+ * Four bytes instead of sixteen thousand.  The atomic counters and masks may
+ * have changed all the same: they are not under the sequence lock.
+ *
+ * Return: true if it has not.
+ */
+bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *page)
+{
+	uint32_t seq;
+
+	return !read_seq(fd, &seq) && seq == page->seq;
+}
+
 /* NUL-terminated UTF-8 without control characters: it goes to terminals */
 static bool is_printable(const char *text, size_t bytes)
 {

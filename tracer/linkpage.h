@@ -14,6 +14,7 @@
 #include "../device/ivm-linkpage.h"
 
 int ivm_linkpage_read(int fd, struct ivm_linkpage *page);
+bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *page);
 int ivm_linkpage_check(const struct ivm_linkpage *page, const char **why);
 bool ivm_vm_name_parse(const char *cmdline, size_t cmdline_bytes, char *name, size_t name_bytes);
 

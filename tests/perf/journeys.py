@@ -7,7 +7,7 @@ programs of `probes` are measured the same way and show how much of each run tha
 import os
 import time
 
-from rig import Pair, Probes, Recorder, say
+from rig import LINK, Pair, Probes, Recorder, say
 
 BPF_LIMIT_NS = 1000
 
@@ -27,8 +27,8 @@ def table(costs, journeys):
 class Cost:
     """One recording with statistics on, in steady state."""
 
-    def __init__(self, pair, probes, seconds, name):
-        with Recorder(name) as recorder:
+    def __init__(self, pair, probes, seconds, name, link=LINK):
+        with Recorder(name, link=link) as recorder:
             time.sleep(0.5)
             probes.ask("stats on")
             before, cpu_s = probes.costs(recorder.pid), recorder.cpu_s()
@@ -43,6 +43,7 @@ class Cost:
         self.bpf_ns = sum(ns for _, ns in self.costs.values()) / self.journeys
         self.reader_ns = self.reader_s * 1e9 / self.journeys
         self.lost = recorder.lost()
+        self.links = recorder.query("SELECT count(*) / 2 FROM ends WHERE peer NOT NULL")[0][0]
         size = os.path.getsize(recorder.path)
         self.bytes = size / max(recorder.rung(), 1)
 

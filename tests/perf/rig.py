@@ -93,6 +93,17 @@ class Pair(Lines):
         return Progress(*(a - b for a, b in zip(after, before)))
 
 
+class IdleLinks(Lines):
+    """Links that can be discovered and that nobody uses; their names begin with LINK."""
+
+    def __init__(self, count):
+        super().__init__([os.path.join(OUT, "perf/links"), str(count)])
+
+    def __enter__(self):
+        self.line()     # "ready"
+        return self
+
+
 class Probes(Lines):
     """BPF programs attached by a process, and empty ones in their places."""
 
@@ -122,10 +133,10 @@ class Probes(Lines):
 class Recorder:
     """`ivmtrace record` as a user runs it; leaves self.path behind."""
 
-    def __init__(self, name, *options):
+    def __init__(self, name, *options, link=LINK):
         os.makedirs(KEEP, exist_ok=True)
         self.path = os.path.join(KEEP, f"{name}.ivm")
-        self.argv = [IVMTRACE, "record", "--link", LINK, "-o", self.path, *options]
+        self.argv = [IVMTRACE, "record", "--link", link, "-o", self.path, *options]
         self.process = None
 
     def __enter__(self):
