@@ -63,7 +63,7 @@ wait_for() {
 }
 
 said() {
-	grep -q "^ivm-bare: $2" "$dir/$1.out"
+	grep -qs "^ivm-bare: $2" "$dir/$1.out"
 }
 
 # said_or_gone NAME WORD: it said so, or never will
@@ -140,7 +140,7 @@ record() {
 	shift
 	"$IVMTRACE" record -o "$file" "$@" 2> "$file.log" &
 	record_pid=$!
-	wait_for "ivmtrace record" grep -q "^ivmtrace: recording" "$file.log"
+	wait_for "ivmtrace record" grep -qs "^ivmtrace: recording" "$file.log"
 }
 
 # stop_record: what it exits with
