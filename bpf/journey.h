@@ -233,6 +233,23 @@ static inline void ivm_sender_open(struct ivm_sender *s, const struct ivm_event 
 	s->route_ns = 0;
 }
 
+/**
+ * ivm_sender_write() - a write(2) to an eventfd whose doorbell, if any, is not known
+ * @s: the thread; its former doorbell must be closed
+ * @e: the WRITE event
+ * @id: number of the journey, unique in the recording
+ */
+static inline void ivm_sender_write(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
+{
+	static const struct ivm_journey none;
+
+	s->open = none;
+	s->open.id = id;
+	s->open.t_ns[IVM_P_EXIT] = s->exit_ns;
+	s->open.t_ns[IVM_P_SEND] = e->t_ns;
+	s->route_ns = 0;
+}
+
 /* KVM did not go up to QEMU with this doorbell: an ioeventfd took it */
 static inline void ivm_note_kernel_path(struct ivm_journey *j)
 {
@@ -308,7 +325,8 @@ static inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
 		break;
 	case IVM_EV_WRITE:
 		ivm_stamp_first(j, IVM_P_SEND, e->t_ns);
-		if (j->mode != IVM_M_IVSHMEM)
+		/* These are modes of their own, whichever way they go */
+		if (j->mode != IVM_M_IVSHMEM && j->mode != IVM_M_FOREIGN)
 			j->mode = IVM_M_IRQFD;
 		break;
 	case IVM_EV_SENDMSG:

@@ -17,13 +17,11 @@ static bool vector_is_at(const struct ivm_linkpage_vector *v, uint64_t address, 
 	return !((v->msi_address ^ address) & ~MSI_ADDRESS_BASE) && v->msi_data == (uint32_t)data;
 }
 
-/* Which vector of one of @vm's ends raises this message; NULL if none does */
+/* Which vector of one of @vm's ends from @i on raises this message; NULL if none does */
 static struct ivm_end *find_msi(struct ivm_assemble *a, const struct ivm_vm *vm, uint64_t address,
-				uint64_t data, uint32_t *vector)
+				uint64_t data, guint i, uint32_t *vector)
 {
-	guint i;
-
-	for (i = 0; i < a->topology->ends->len; i++) {
+	for (; i < a->topology->ends->len; i++) {
 		struct ivm_end *end = g_ptr_array_index(a->topology->ends, i);
 
 		if (end->vm != vm || end->dead)
@@ -179,6 +177,24 @@ static bool is_copy(struct ivm_assemble *a, const struct thread *t, const struct
 	return true;
 }
 
+/* Ends of one device, towards several peers, share its vectors */
+static struct ivm_journey *take_raised(struct ivm_assemble *a, const struct ivm_vm *vm,
+				       const struct ivm_sender *s, bool *is_known)
+{
+	struct ivm_journey *j = NULL;
+	const struct ivm_end *to;
+	uint32_t vector;
+	guint i = 0;
+
+	*is_known = false;
+	while (!j && (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
+		*is_known = true;
+		j = take_waiting(a, to, vector);
+		i = to->id;
+	}
+	return j;
+}
+
 /*
  * An accept on a thread without an open doorbell: the receiving QEMU raises
  * what it received or held (qemu mode, unmask, an irqfd it serves itself).
@@ -187,19 +203,16 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 {
 	const struct ivm_sender *s = &t->sender;
 	const struct ivm_vm *vm = ivm_topology_vm(a->topology, e->tgid);
-	const struct ivm_end *to;
 	struct ivm_journey *j;
-	uint32_t vector;
+	bool is_known;
 
 	if (!vm || !s->route_ns || (e->flags & IVM_EV_F_HARDIRQ) ||
 	    MSI_VECTOR(s->msi_data) != e->b || is_copy(a, t, e))
 		return;
-	to = find_msi(a, vm, s->msi_address, s->msi_data, &vector);
-	if (!to)
-		return;
-	j = take_waiting(a, to, vector);
+	j = take_raised(a, vm, s, &is_known);
 	if (!j) {
-		assemble_note_other(a, vm, e);
+		if (is_known)
+			assemble_note_other(a, vm, e);
 		return;
 	}
 	note_raised_by_qemu(a, j, e);
@@ -234,6 +247,8 @@ static void address_journey(struct ivm_journey *j, const struct ivm_end *from, u
 	/* The device is its own mode, whichever way its rings go */
 	if (from->kind == IVM_END_IVSHMEM)
 		j->configured = j->mode = IVM_M_IVSHMEM;
+	else if (from->kind == IVM_END_FOREIGN)
+		j->configured = j->mode = IVM_M_FOREIGN;
 	if (!to)
 		return;
 	j->to_end = to->id;
@@ -262,6 +277,34 @@ void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const stru
 	j->from_vcpu = vcpu ? vcpu->vcpu_id : 0;
 	assemble_counts_of(a, j)->rung++;
 	if (!j->to_end || vector >= from->page.peer_vectors)
+		assemble_record_as(a, assemble_take_open(t), IVM_O_DROPPED);
+}
+
+/*
+ * A write(2) to an eventfd of a device whose doorbells KVM does not know, or of
+ * a process that has none: the journey begins here.
+ */
+static void open_write(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
+{
+	struct ivm_journey *j = &t->sender.open;
+	const struct ivm_vcpu *vcpu;
+	const struct ivm_end *from;
+	uint32_t vector;
+
+	if (!ivm_topology_writes(a->topology, e->tgid, e->c) || e->t_ns >= a->stop_ns)
+		return;
+	from = ivm_topology_eventfd(a->topology, e->tgid, e->c, &vector);
+	if (e->t_ns < from->observed_from_ns)
+		return;
+	/* Its last write raised nothing: the vector is masked */
+	if (j->id)
+		assemble_hold(a, assemble_take_open(t));
+	ivm_sender_write(&t->sender, e, ++a->last_id);
+	address_journey(j, from, vector);
+	vcpu = ivm_topology_vcpu(a->topology, e->tid);
+	j->from_vcpu = vcpu ? vcpu->vcpu_id : 0;
+	assemble_counts_of(a, j)->rung++;
+	if (!j->to_end)
 		assemble_record_as(a, assemble_take_open(t), IVM_O_DROPPED);
 }
 
@@ -314,6 +357,9 @@ static bool is_open_fd(struct ivm_assemble *a, const struct thread *t, const str
 		end = ivm_topology_socket(a->topology, e->tgid, e->c);
 		return end && e->a && end->id == j->from_end;
 	}
+	/* One that began with a write has had it */
+	if (!ivm_seen(j, IVM_P_DISPATCH))
+		return false;
 	end = ivm_topology_eventfd(a->topology, e->tgid, e->c, &vector);
 	return end && end->id == j->from_end && vector == j->vector;
 }
@@ -386,6 +432,8 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 	    !(was_open && is_open_fd(a, t, e))) {
 		if (e->type == IVM_EV_SENDMSG && e->a && !was_open)
 			hold_unsent(a, e);
+		if (e->type == IVM_EV_WRITE)
+			open_write(a, t, e);
 		return;
 	}
 

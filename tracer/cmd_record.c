@@ -41,6 +41,7 @@ struct record {
 	char *pid_text;
 	char *link_text;
 	char *vm_text;
+	gboolean irqfd;
 	char *duration_text;
 	char *output_text;
 	char *buffer_text;
@@ -302,6 +303,7 @@ static int parse_values(struct record *r)
 	r->opts.link = r->link_text;
 	r->opts.vm = r->vm_text;
 	r->opts.wires = true;
+	r->opts.foreign = r->irqfd;
 	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
 	r->strict = r->strict_given;
 	return !err && pid ? check_pid(pid) : err;
@@ -316,6 +318,8 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		  "Only the link of this name; * and ? are wildcards", "LINK" },
 		{ "vm", 0, 0, G_OPTION_ARG_FILENAME, &r->vm_text,
 		  "Only links with an end in this VM, by name or number of 'ivmtrace list'", "VM" },
+		{ "irqfd", 0, 0, G_OPTION_ARG_NONE, &r->irqfd,
+		  "Also follow whoever else writes to an eventfd that raises an interrupt", NULL },
 		{ "duration", 'd', 0, G_OPTION_ARG_FILENAME, &r->duration_text,
 		  "Stop after so long: seconds, or 500ms, 2m", "SECS" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &r->output_text,

@@ -36,7 +36,6 @@
 #define WIRES_CHECK_NS	(500 * MSEC_NS)	/* at the most; see refresh_wires() */
 #define WIRES_COST	50		/* ... and no more than one part in so many of our time */
 #define CONTRADICTS_NS	(2 * SEC_NS)	/* a guest setting up its interrupts is faster */
-#define SETTLE_NS	(50 * MSEC_NS)	/* a peer holds our page for so long at most */
 #define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
 
 #define LINK_FD_NAME	"/memfd:" IVM_LINKPAGE_NAME " (deleted)"
@@ -411,7 +410,7 @@ static bool fits_filter(const struct ivm_discover *d, const struct process *proc
 static bool is_settled(const struct page *page, uint64_t now_ns)
 {
 	return page->valid && !page->gone_ns &&
-	       (page->snapshot.up || now_ns - page->first_ns >= SETTLE_NS);
+	       (page->snapshot.up || now_ns - page->first_ns >= IVM_DISCOVER_SETTLE_NS);
 }
 
 static bool is_filtering(const struct ivm_discover *d)
@@ -458,13 +457,27 @@ static void read_name(pid_t pid, char *name, size_t name_bytes)
 		ivm_vm_name_parse(text, bytes, name, name_bytes);
 }
 
+/* A process without a VM is shown as ps(1) shows one without arguments */
+static void read_process_name(pid_t pid, char *name, size_t name_bytes)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
+	g_autofree char *text = NULL;
+
+	name[0] = 0;
+	if (g_file_get_contents(path, &text, NULL, NULL))
+		g_snprintf(name, name_bytes, "[%s]", g_strchomp(text));
+}
+
 static void claim_vm(struct ivm_discover *d, struct process *process)
 {
 	char name[IVM_VM_NAME_BYTES];
 
 	if (process->vm)
 		return;
-	read_name(process->pid, name, sizeof(name));
+	if (process->has_kvm || process->pages->len)
+		read_name(process->pid, name, sizeof(name));
+	else
+		read_process_name(process->pid, name, sizeof(name));
 	process->vm = ivm_topology_add_vm(d->topology, process->pid, process->start_ticks, name);
 }
 
@@ -646,8 +659,10 @@ static bool name_process(void *arg, pid_t tgid, char *name)
 		return false;
 	if (process->vm)
 		g_strlcpy(name, process->vm->name, IVM_VM_NAME_BYTES);
-	else
+	else if (process->has_kvm)
 		read_name(tgid, name, IVM_VM_NAME_BYTES);
+	else
+		read_process_name(tgid, name, IVM_VM_NAME_BYTES);
 	if (!*name)
 		g_snprintf(name, IVM_VM_NAME_BYTES, "pid-%d", tgid);
 	return true;
@@ -672,6 +687,39 @@ static bool follows_pair(void *arg, pid_t from, pid_t to, const char *link)
 	return follows_one(arg, from, link) || follows_one(arg, to, link);
 }
 
+static bool has_vm(void *arg, pid_t tgid)
+{
+	const struct process *process = living_process(arg, tgid);
+
+	return process && process->has_kvm;
+}
+
+/* A descriptor that a link page names is a link's, whether or not that is followed */
+static bool is_of_link(const struct process *process, int fd)
+{
+	uint32_t v;
+	guint i;
+
+	for (i = 0; i < process->pages->len; i++) {
+		const struct page *page = g_ptr_array_index(process->pages, i);
+
+		for (v = 0; page->valid && v < IVM_LINKPAGE_VECTORS; v++)
+			if (page->snapshot.peer_eventfd[v] == fd ||
+			    page->snapshot.vector[v].eventfd == fd)
+				return true;
+	}
+	return false;
+}
+
+static bool writes_are_followed(void *arg, pid_t tgid, int fd, pid_t to)
+{
+	struct ivm_discover *d = arg;
+	struct process *process = living_process(d, tgid);
+
+	return process && (d->filter.foreign || (process->has_kvm && tgid != to)) &&
+	       !is_of_link(process, fd);
+}
+
 static struct ivm_vm *claim_process(void *arg, pid_t tgid)
 {
 	struct process *process = living_process(arg, tgid);
@@ -694,6 +742,8 @@ void ivm_discover_use_irqfds(struct ivm_discover *d, struct ivm_irqfds *irqfds)
 	const struct ivm_ivshmem_host host = {
 		.name = name_process,
 		.follows = follows_pair,
+		.writes = writes_are_followed,
+		.is_vm = has_vm,
 		.claim = claim_process,
 		.arg = d,
 	};
@@ -727,23 +777,41 @@ static void check_wires(struct ivm_discover *d, const struct ivm_wires *wires, u
 }
 
 /* A host without iterators has link pages only, and a gap is read again next time */
-static void read_wires(struct ivm_discover *d, uint64_t now_ns)
+static bool read_wires(struct ivm_discover *d, uint64_t now_ns)
 {
 	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct ivm_irqfd_record));
 	uint64_t begin_ns = ivm_now_ns();
 	const struct ivm_irqfds_gaps *gaps;
 	struct ivm_wires *wires;
+	bool unsettled = false;
 
 	if (ivm_irqfds_read(d->irqfds, records))
-		return;
+		return false;
 	gaps = ivm_irqfds_gaps(d->irqfds);
 	if (!gaps->lost && !gaps->torn) {
 		wires = ivm_wires_new(records);
-		ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
+		unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
 		check_wires(d, wires, now_ns);
 		ivm_wires_free(wires);
 	}
 	d->wires_cost_ns = ivm_now_ns() - begin_ns;
+	return unsettled;
+}
+
+static void refresh_pages(struct ivm_discover *d, uint64_t now_ns)
+{
+	struct process *process;
+	GHashTableIter it;
+	gpointer value;
+	guint i;
+
+	g_hash_table_iter_init(&it, d->processes);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		process = value;
+		for (i = 0; i < process->pages->len; i++)
+			refresh_page(d, process, g_ptr_array_index(process->pages, i), now_ns,
+				     false);
+	}
 }
 
 /* It looks at all open files of the host: how often depends on how long that takes */
@@ -757,6 +825,12 @@ static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everythi
 	if (!everything && now_ns - d->wires_read_ns < interval_ns)
 		return;
 	d->wires_read_ns = now_ns;
+	if (!read_wires(d, now_ns) || !everything)
+		return;
+	/* Whoever asks for everything wants to know it now */
+	g_usleep(IVM_DISCOVER_SETTLE_NS / 1000);
+	now_ns += IVM_DISCOVER_SETTLE_NS;
+	refresh_pages(d, now_ns);
 	read_wires(d, now_ns);
 }
 

@@ -18,6 +18,9 @@
 /* What is gone leaves the topology so much later: its events are worked off then */
 #define IVM_DISCOVER_LINGER_NS	700000000ull
 
+/* A link that is coming up is seen in parts for so long at most */
+#define IVM_DISCOVER_SETTLE_NS	50000000ull
+
 struct ivm_irqfds;
 struct ivm_vcpus;
 
@@ -28,6 +31,7 @@ struct ivm_discover_filter {
 	const char *link;	/* name, with * and ? as wildcards */
 	const char *vm;		/* name or number */
 	bool all_vms;		/* also VMs without a link */
+	bool foreign;		/* also whoever else writes to an irqfd's eventfd */
 };
 
 struct ivm_discover_stats {

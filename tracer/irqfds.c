@@ -71,6 +71,17 @@ void ivm_irqfds_close(struct ivm_irqfds *f)
 	g_free(f);
 }
 
+/**
+ * ivm_irqfds_available() - does this host let us read the tables?
+ * @f: open
+ *
+ * Return: true if ivm_irqfds_read() can.
+ */
+bool ivm_irqfds_available(const struct ivm_irqfds *f)
+{
+	return f->link;
+}
+
 /* The iterator writes nothing into its own file: one read runs all of it */
 static int run_iterator(struct ivm_irqfds *f)
 {

@@ -5,6 +5,7 @@
 #ifndef IVM_TRACER_IRQFDS_H
 #define IVM_TRACER_IRQFDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -22,6 +23,7 @@ struct ivm_irqfds_gaps {
 
 struct ivm_irqfds *ivm_irqfds_open(void);
 void ivm_irqfds_close(struct ivm_irqfds *f);
+bool ivm_irqfds_available(const struct ivm_irqfds *f);
 int ivm_irqfds_read(struct ivm_irqfds *f, GArray *records);
 const struct ivm_irqfds_gaps *ivm_irqfds_gaps(const struct ivm_irqfds *f);
 

@@ -311,8 +311,8 @@ static int add_end(struct ivm_recording *r, const struct ivm_end *end)
 		      (uint64_t)end->id, (uint64_t)end->vm->id,
 		      (uint64_t)(end->peer ? end->peer->id : 0), name,
 		      page->side == IVM_SIDE_SERVER ? "server" : "client",
-		      end->kind == IVM_END_IVSHMEM ? "ivshmem" :
-						     configured_name(page->mode_configured),
+		      end->kind == IVM_END_LINK ? configured_name(page->mode_configured) :
+		      end->kind == IVM_END_IVSHMEM ? "ivshmem" : "foreign",
 		      (uint64_t)page->vectors,
 		      page->shmem_bytes, (uint64_t)(page->accel == IVM_ACCEL_KVM),
 		      end->observed_from_ns);

@@ -194,6 +194,7 @@ static int open_parts(struct ivm_session *s)
 		.parent = s->opts.parent,
 		.link = s->opts.link,
 		.vm = s->opts.vm,
+		.foreign = s->opts.foreign,
 	};
 	int err;
 
@@ -209,6 +210,10 @@ static int open_parts(struct ivm_session *s)
 		s->irqfds = ivm_irqfds_open();
 		ivm_discover_use_irqfds(s->discover, s->irqfds);
 	}
+	if (s->opts.foreign && !ivm_irqfds_available(s->irqfds))
+		return fail(s, -EOPNOTSUPP, "this host does not show what KVM has bound to "
+			    "eventfds, which --irqfd needs: BPF iterators (Linux 5.17 with BTF) "
+			    "and root");
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
 	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	return scan(s, true);

@@ -51,6 +51,7 @@ struct ivm_session_opts {
 	enum ivm_backend backend;
 	bool wires;			/* also use what KVM has bound to eventfds: finds
 					 * ivshmem-doorbell pairs, checks link pages */
+	bool foreign;			/* ... and all others that write to such eventfds */
 };
 
 /* Where records were lost; all zero in a good recording */

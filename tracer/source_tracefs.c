@@ -344,8 +344,15 @@ static void on_work_end(struct tracefs_source *s, const struct ivm_record *r)
 
 static void on_write(struct tracefs_source *s, const struct ivm_record *r)
 {
-	if (has_doorbell_open(s, r->tid))
-		emit(s, r, IVM_EV_WRITE, 0, 0, r->args[0]);
+	struct task *task = find_task(s, r->tid);
+
+	if (!task)
+		return;
+	/* The eventfd of a link's doorbell, or one that is all there is to see */
+	if (!task->open && !ivm_topology_writes(s->topology, task->tgid, r->args[0]))
+		return;
+	task->open = true;
+	emit(s, r, IVM_EV_WRITE, 0, 0, r->args[0]);
 }
 
 static void on_signal(struct tracefs_source *s, const struct ivm_record *r)

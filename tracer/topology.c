@@ -276,22 +276,24 @@ struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
 }
 
 /**
- * ivm_topology_add_ivshmem() - a device that rings by value was found
+ * ivm_topology_add_wired() - an end without a link page was found
  * @t: the topology
  * @vm: whose device it is
- * @bell_address: of its doorbell, IVM_LINKPAGE_NO_ADDR if it is not known
+ * @kind: not a link
+ * @bell_address: of its doorbell, IVM_LINKPAGE_NO_ADDR if it writes to eventfds
  * @bell_peer: whom it rings
  * @page: its name, its vectors, and its descriptors of the peer's eventfds
  * @now_ns: CLOCK_MONOTONIC; rings are claimed from here on
  *
  * Return: the end, owned by @t.
  */
-struct ivm_end *ivm_topology_add_ivshmem(struct ivm_topology *t, struct ivm_vm *vm,
-					 uint64_t bell_address, uint32_t bell_peer,
-					 const struct ivm_linkpage *page, uint64_t now_ns)
+struct ivm_end *ivm_topology_add_wired(struct ivm_topology *t, struct ivm_vm *vm,
+				       enum ivm_end_kind kind, uint64_t bell_address,
+				       uint32_t bell_peer, const struct ivm_linkpage *page,
+				       uint64_t now_ns)
 {
 	return add_end(t, (struct ivm_end){
-		.kind = IVM_END_IVSHMEM, .vm = vm, .page = *page, .bell_address = bell_address,
+		.kind = kind, .vm = vm, .page = *page, .bell_address = bell_address,
 		.bell_peer = bell_peer, .observed_from_ns = now_ns });
 }
 
@@ -520,6 +522,22 @@ struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, i
 
 	*vector = value & 0xffff;
 	return ivm_topology_end(t, value >> 16);
+}
+
+/**
+ * ivm_topology_writes() - does a journey begin with a write to this descriptor?
+ * @t: the topology
+ * @tgid: the process
+ * @fd: its descriptor
+ *
+ * Return: true if it is an eventfd of an end without a doorbell that KVM knows.
+ */
+bool ivm_topology_writes(const struct ivm_topology *t, pid_t tgid, int fd)
+{
+	uint32_t vector;
+	const struct ivm_end *end = ivm_topology_eventfd(t, tgid, fd, &vector);
+
+	return end && end->kind != IVM_END_LINK && end->bell_address == IVM_LINKPAGE_NO_ADDR;
 }
 
 /**

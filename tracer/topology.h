@@ -40,6 +40,7 @@ struct ivm_vcpu {
 enum ivm_end_kind {
 	IVM_END_LINK,			/* ivm-mailbox: it tells by its link page */
 	IVM_END_IVSHMEM,		/* ivshmem-doorbell: KVM's tables tell */
+	IVM_END_FOREIGN,		/* whoever else writes to an irqfd's eventfd */
 };
 
 /* One end of a link: one device in one VM; towards one peer, if it has several */
@@ -79,9 +80,10 @@ struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm
 struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
 				     uint64_t page_inode, const struct ivm_linkpage *page,
 				     uint64_t now_ns);
-struct ivm_end *ivm_topology_add_ivshmem(struct ivm_topology *t, struct ivm_vm *vm,
-					 uint64_t bell_address, uint32_t bell_peer,
-					 const struct ivm_linkpage *page, uint64_t now_ns);
+struct ivm_end *ivm_topology_add_wired(struct ivm_topology *t, struct ivm_vm *vm,
+				       enum ivm_end_kind kind, uint64_t bell_address,
+				       uint32_t bell_peer, const struct ivm_linkpage *page,
+				       uint64_t now_ns);
 void ivm_topology_pair(struct ivm_end *a, struct ivm_end *b);
 void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
 			     const struct ivm_linkpage *page);
@@ -100,6 +102,7 @@ struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm
 				  uint32_t *vector);
 struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
 				     uint32_t *vector);
+bool ivm_topology_writes(const struct ivm_topology *t, pid_t tgid, int fd);
 struct ivm_end *ivm_topology_socket(const struct ivm_topology *t, pid_t tgid, int fd);
 
 #endif /* IVM_TOPOLOGY_H */

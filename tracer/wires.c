@@ -200,6 +200,20 @@ const struct ivm_irqfd_record *ivm_wires_target(const struct ivm_wires *w, uint6
 }
 
 /**
+ * ivm_wires_doorbell_of() - a doorbell that signals an eventfd
+ * @w: the wires
+ * @eventfd: its context
+ * @nth: from 0
+ *
+ * Return: the ioeventfd, or NULL.
+ */
+const struct ivm_irqfd_record *ivm_wires_doorbell_of(const struct ivm_wires *w, uint64_t eventfd,
+						     unsigned int nth)
+{
+	return nth_of(w->doorbells, eventfd, nth);
+}
+
+/**
  * ivm_wires_holder_of() - a descriptor of an eventfd
  * @w: the wires
  * @eventfd: its context
@@ -386,7 +400,8 @@ unsigned int ivm_wires_check(const struct ivm_wires *w, const struct ivm_topolog
 	for (i = 0; i < t->ends->len; i++) {
 		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
 
-		if (end->dead || !end->peer || end->page.accel != IVM_ACCEL_KVM ||
+		if (end->kind != IVM_END_LINK || end->dead || !end->peer ||
+		    end->page.accel != IVM_ACCEL_KVM ||
 		    end->peer->page.accel != IVM_ACCEL_KVM)
 			continue;
 		for (v = 0; v < MIN(end->page.peer_vectors, IVM_LINKPAGE_VECTORS); v++) {

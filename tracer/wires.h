@@ -48,6 +48,8 @@ const struct ivm_irqfd_record *ivm_wires_doorbell(const struct ivm_wires *w, pid
 						  uint32_t bytes);
 const struct ivm_irqfd_record *ivm_wires_target(const struct ivm_wires *w, uint64_t eventfd,
 						unsigned int nth);
+const struct ivm_irqfd_record *ivm_wires_doorbell_of(const struct ivm_wires *w, uint64_t eventfd,
+						     unsigned int nth);
 const struct ivm_irqfd_record *ivm_wires_holder_of(const struct ivm_wires *w, uint64_t eventfd,
 						   unsigned int nth);
 unsigned int ivm_wires_check(const struct ivm_wires *w, const struct ivm_topology *t,

@@ -15,6 +15,7 @@
 #define MSI_ADDRESS	0xfee00000
 #define MSI_DATA	0x28
 #define SEC_NS		1000000000ull
+#define NO_VM		100		/* processes from here on have none */
 
 struct fixture {
 	struct ivm_topology *topology;
@@ -22,6 +23,7 @@ struct fixture {
 	GArray *records;
 	pid_t gone;			/* a process that has ended */
 	pid_t only;			/* follow this one only, 0 all */
+	bool foreign;
 	uint64_t now_ns;
 };
 
@@ -37,8 +39,23 @@ static bool host_follows(void *arg, pid_t from, pid_t to, const char *link)
 {
 	struct fixture *f = arg;
 
-	assert_true(g_str_has_prefix(link, "ivshmem:vm"));
+	assert_true(g_str_has_prefix(link, "ivshmem:vm") ||
+		    g_str_has_prefix(link, "foreign:vm"));
 	return !f->only || f->only == from || f->only == to;
+}
+
+static bool host_writes(void *arg, pid_t tgid, int fd, pid_t to)
+{
+	const struct fixture *f = arg;
+
+	(void)fd;
+	return f->foreign || (tgid < NO_VM && tgid != to);
+}
+
+static bool host_is_vm(void *arg, pid_t tgid)
+{
+	(void)arg;
+	return tgid < NO_VM;
 }
 
 static struct ivm_vm *host_claim(void *arg, pid_t tgid)
@@ -52,7 +69,8 @@ static struct ivm_vm *host_claim(void *arg, pid_t tgid)
 static void set_up(struct fixture *f)
 {
 	const struct ivm_ivshmem_host host = {
-		.name = host_name, .follows = host_follows, .claim = host_claim, .arg = f,
+		.name = host_name, .follows = host_follows, .writes = host_writes,
+		.is_vm = host_is_vm, .claim = host_claim, .arg = f,
 	};
 
 	memset(f, 0, sizeof(*f));
@@ -285,6 +303,123 @@ static void others_are_not_ivshmem(void **state)
 	tear_down(&f);
 }
 
+static void add_holder(struct fixture *f, pid_t tgid, int fd, uint64_t eventfd)
+{
+	const struct ivm_irqfd_record r = {
+		.kind = IVM_IRQFD_HOLDER, .tgid = tgid, .fd = fd, .eventfd = eventfd,
+	};
+
+	g_array_append_val(f->records, r);
+}
+
+/* ioeventfd=off: each VM holds the other's eventfds, and its own */
+static void add_writers(struct fixture *f, const pid_t *tgids, uint64_t base)
+{
+	int from, to;
+
+	for (from = 0; from < 2; from++) {
+		add_irqfd(f, tgids[from], 0, base + from);
+		for (to = 0; to < 2; to++)
+			add_holder(f, tgids[from], 20 + to, base + to);
+	}
+}
+
+/* Ends by descriptor are believed when they stay */
+static void settle(struct fixture *f)
+{
+	refresh(f);
+	f->now_ns += IVM_DISCOVER_SETTLE_NS;
+	refresh(f);
+}
+
+static void descriptors_ring_where_no_doorbell_is_known(void **state)
+{
+	const pid_t pairs[2][2] = { { 10, 11 }, { 20, 21 } };
+	struct ivm_end *a, *b;
+	struct fixture f;
+	uint32_t v;
+	int i;
+
+	(void)state;
+	set_up(&f);
+	add_writers(&f, pairs[0], 0x1000);
+	add_writers(&f, pairs[1], 0x2000);
+	refresh(&f);
+	assert_int_equal(f.topology->ends->len, 0);
+	settle(&f);
+	assert_int_equal(f.topology->ends->len, 4);
+	for (i = 0; i < 2; i++) {
+		a = ivm_topology_eventfd(f.topology, pairs[i][0], 21, &v);
+		b = ivm_topology_eventfd(f.topology, pairs[i][1], 20, &v);
+		assert_ptr_equal(a->peer, b);
+		assert_ptr_equal(b->peer, a);
+		assert_int_equal(a->vm->tgid, pairs[i][0]);
+		assert_int_equal(b->vm->tgid, pairs[i][1]);
+		assert_int_equal(a->kind, IVM_END_IVSHMEM);
+		assert_true(ivm_topology_writes(f.topology, pairs[i][0], 21));
+		/* Its own eventfd is none of the device's rings */
+		assert_false(ivm_topology_writes(f.topology, pairs[i][0], 20));
+	}
+	tear_down(&f);
+}
+
+static void anyone_may_be_a_writer(void **state)
+{
+	struct ivm_end *end;
+	struct fixture f;
+	uint32_t v;
+
+	(void)state;
+	set_up(&f);
+	f.foreign = true;
+	add_irqfd(&f, 10, 0, 5);
+	add_holder(&f, 10, 7, 5);
+	add_holder(&f, NO_VM, 8, 5);
+	settle(&f);
+	/* The VM's own process, and one that has no VM; that one hears nothing back */
+	end = ivm_topology_eventfd(f.topology, 10, 7, &v);
+	assert_ptr_equal(end->peer, end);
+	assert_int_equal(end->kind, IVM_END_FOREIGN);
+	end = ivm_topology_eventfd(f.topology, NO_VM, 8, &v);
+	assert_int_equal(end->peer->vm->tgid, 10);
+	assert_int_equal(end->peer->page.vectors, 1);
+	assert_int_equal(end->page.vectors, 0);
+	assert_int_equal(f.topology->ends->len, 3);
+	/* Both ends stay as long as the writer has the descriptor, and no longer */
+	f.now_ns += 2 * IVM_DISCOVER_LINGER_NS;
+	settle(&f);
+	assert_false(end->dead);
+	assert_false(end->peer->dead);
+	g_array_remove_index(f.records, 2);
+	settle(&f);
+	f.now_ns += IVM_DISCOVER_LINGER_NS;
+	settle(&f);
+	assert_true(end->dead);
+	assert_null(ivm_topology_eventfd(f.topology, NO_VM, 8, &v));
+	tear_down(&f);
+}
+
+static void a_descriptor_that_is_another_eventfd_now(void **state)
+{
+	struct fixture f;
+	uint32_t v;
+
+	(void)state;
+	set_up(&f);
+	f.foreign = true;
+	add_irqfd(&f, 10, 0, 5);
+	add_irqfd(&f, 11, 0, 6);
+	add_holder(&f, NO_VM, 8, 5);
+	settle(&f);
+	assert_int_equal(ivm_topology_eventfd(f.topology, NO_VM, 8, &v)->peer->vm->tgid, 10);
+	g_array_index(f.records, struct ivm_irqfd_record, 2).eventfd = 6;
+	settle(&f);
+	f.now_ns += IVM_DISCOVER_LINGER_NS;
+	settle(&f);
+	assert_int_equal(ivm_topology_eventfd(f.topology, NO_VM, 8, &v)->peer->vm->tgid, 11);
+	tear_down(&f);
+}
+
 /* ---- journeys ---- */
 
 static int count_journey(void *arg, const struct ivm_journey *j)
@@ -348,6 +483,52 @@ static void journeys_go_to_their_own_vm(void **state)
 	tear_down(&f);
 }
 
+/* Two writers, one after the other, in one message's VM each; the second write is its own */
+static void writes_begin_journeys(void **state)
+{
+	struct ivm_journey last = {};
+	struct ivm_assemble *a;
+	struct fixture f;
+	uint64_t t_ns;
+	int i, vm;
+
+	(void)state;
+	set_up(&f);
+	f.foreign = true;
+	for (vm = 10; vm <= 11; vm++) {
+		add_irqfd(&f, vm, 0, vm);
+		add_holder(&f, NO_VM, vm, vm);
+	}
+	settle(&f);
+	for (vm = 10; vm <= 11; vm++)
+		ivm_topology_set_vcpu(f.topology, ivm_topology_vm(f.topology, vm), 0, vm);
+	a = ivm_assemble_new(f.topology, count_journey, &last);
+	t_ns = f.now_ns;
+	for (i = 0; i < 4; i++) {
+		vm = 10 + i % 2;
+		feed(a, &t_ns, NO_VM, IVM_EV_WRITE, 0, 0, vm);
+		feed(a, &t_ns, NO_VM, IVM_EV_MSI, MSI_ADDRESS, MSI_DATA, 0);
+		feed(a, &t_ns, NO_VM, IVM_EV_ACCEPT, 0, MSI_DATA, 0);
+		feed(a, &t_ns, vm, IVM_EV_EOI, MSI_DATA, 0, 0);
+		ivm_assemble_run(a, UINT64_MAX);
+		assert_int_equal(last.outcome, IVM_O_DELIVERED);
+		assert_int_equal(last.id, i + 1);
+		assert_int_equal(last.mode, IVM_M_FOREIGN);
+		assert_int_equal(ivm_topology_end(f.topology, last.to_end)->vm->tgid, vm);
+		assert_true(last.t_ns[IVM_P_SEND]);
+		assert_false(last.t_ns[IVM_P_DISPATCH]);
+	}
+	/* Two that raise nothing, as the vector is masked: both are counted */
+	feed(a, &t_ns, NO_VM, IVM_EV_WRITE, 0, 0, 10);
+	feed(a, &t_ns, NO_VM, IVM_EV_WRITE, 0, 0, 10);
+	ivm_assemble_finish(a);
+	assert_int_equal(ivm_assemble_counts(a)->len, 2);
+	assert_int_equal(((struct ivm_counts *)g_ptr_array_index(ivm_assemble_counts(a), 0))->rung,
+			 4);
+	ivm_assemble_free(a);
+	tear_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,7 +538,11 @@ int main(void)
 		cmocka_unit_test(another_peer_of_that_number_is_another_end),
 		cmocka_unit_test(only_what_is_asked_for_is_followed),
 		cmocka_unit_test(others_are_not_ivshmem),
+		cmocka_unit_test(descriptors_ring_where_no_doorbell_is_known),
+		cmocka_unit_test(anyone_may_be_a_writer),
+		cmocka_unit_test(a_descriptor_that_is_another_eventfd_now),
 		cmocka_unit_test(journeys_go_to_their_own_vm),
+		cmocka_unit_test(writes_begin_journeys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,11 @@ $(O)/vm/foreign-pair: $(O)/vm/obj/foreign-pair.o $(patsubst %,$(O)/tracer/obj/tr
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@ $(TRACER_LIBS)
 
-vm-programs: $(O)/vm/foreign-pair
+$(O)/vm/foreign-writer: $(O)/vm/obj/foreign-writer.o
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@
+
+vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer
 .PHONY: vm-programs
-.SECONDARY: $(O)/vm/obj/foreign-pair.o
--include $(O)/vm/obj/foreign-pair.d
+.SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o
+-include $(O)/vm/obj/foreign-pair.d $(O)/vm/obj/foreign-writer.d
