@@ -14,6 +14,13 @@
 #include "../device/ivm-link-proto.h"
 
 #define CHECK_NS	1000000000ull	/* places that are known are checked so often */
+#define LOOKS		32		/* of one way that wait to be judged */
+
+/* A look that found both queues empty: it counts if no call overlaps it */
+struct look {
+	uint64_t from_ns;
+	uint64_t to_ns;
+};
 
 /* One direction of a link while it is up */
 struct way {
@@ -21,13 +28,13 @@ struct way {
 	pid_t tgid[2];			/* sender's, receiver's */
 	int fd[2];
 	uint64_t bytes[2];		/* that went by since the common start */
-	unsigned int calls;		/* of either under way */
+	unsigned int calls[2];		/* of each under way */
+	uint64_t entered_ns[2];		/* the oldest of these */
 	bool placed;			/* there is a common start */
 	bool wanted;
 	uint64_t looked_ns;
-	/* A look that found both queues empty, 0 none: it counts if no call overlaps */
-	uint64_t quiet_from_ns;
-	uint64_t quiet_to_ns;
+	struct look looks[LOOKS];	/* in order of time */
+	unsigned int look_count;
 };
 
 struct ivm_sockets {
@@ -172,16 +179,16 @@ static int queued_bytes(pid_t tgid, int fd, unsigned long which)
 
 static void look(struct way *w)
 {
-	uint64_t from_ns = ivm_now_ns();
+	struct look found = { .from_ns = ivm_now_ns() };
 
-	if (w->quiet_to_ns || (w->placed && from_ns - w->looked_ns < CHECK_NS))
+	if (w->look_count == LOOKS || (w->placed && found.from_ns - w->looked_ns < CHECK_NS))
 		return;
-	w->looked_ns = from_ns;
+	w->looked_ns = found.from_ns;
 	if (queued_bytes(w->tgid[0], w->fd[0], SIOCOUTQ) ||
 	    queued_bytes(w->tgid[1], w->fd[1], SIOCINQ))
 		return;
-	w->quiet_from_ns = from_ns;
-	w->quiet_to_ns = ivm_now_ns();
+	found.to_ns = ivm_now_ns();
+	w->looks[w->look_count++] = found;
 }
 
 /**
@@ -201,10 +208,15 @@ static uint64_t units_begun(uint64_t bytes)
 	return (bytes + IVM_MSG_UNIT - 1) / IVM_MSG_UNIT;
 }
 
-static void forget_look(struct way *w)
+/* A call from @entered_ns to @left_ns voids the looks that it overlaps */
+static void void_looks(struct way *w, uint64_t entered_ns, uint64_t left_ns)
 {
-	w->quiet_from_ns = 0;
-	w->quiet_to_ns = 0;
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < w->look_count; i++)
+		if (w->looks[i].to_ns <= entered_ns || w->looks[i].from_ns >= left_ns)
+			w->looks[kept++] = w->looks[i];
+	w->look_count = kept;
 }
 
 /*
@@ -220,7 +232,7 @@ static void place(struct ivm_sockets *s, struct way *w)
 	if (!w->placed || w->bytes[0] != w->bytes[1])
 		w->bytes[0] = w->bytes[1] = units * IVM_MSG_UNIT;
 	w->placed = true;
-	forget_look(w);
+	w->look_count = 0;
 }
 
 /* ---- calls ---- */
@@ -236,14 +248,18 @@ static void place(struct ivm_sockets *s, struct way *w)
 void ivm_sockets_enter(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns)
 {
 	struct way *w = find_way(s, tgid, fd, !sends);
+	int side;
 
 	if (!w)
 		return;
-	if (w->quiet_to_ns && t_ns >= w->quiet_to_ns && !w->calls)
+	for (side = 0; side < 2; side++)
+		if (w->calls[side])
+			void_looks(w, w->entered_ns[side], UINT64_MAX);
+	/* Nothing has moved since the first of those that are left */
+	if (w->look_count && w->looks[0].to_ns <= t_ns)
 		place(s, w);
-	else if (w->quiet_to_ns && t_ns >= w->quiet_from_ns)
-		forget_look(w);
-	w->calls++;
+	if (!w->calls[!sends]++)
+		w->entered_ns[!sends] = t_ns;
 }
 
 /**
@@ -266,12 +282,11 @@ void ivm_sockets_leave(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, ui
 	*units = (struct ivm_units) {};
 	if (!w)
 		return;
-	if (w->quiet_to_ns && t_ns > w->quiet_from_ns)
-		forget_look(w);
+	void_looks(w, w->calls[!sends] ? w->entered_ns[!sends] : 0, t_ns);
 	/* It had begun before this link was followed */
-	if (!w->calls)
+	if (!w->calls[!sends])
 		return;
-	w->calls--;
+	w->calls[!sends]--;
 	if (result <= 0)
 		return;
 	before = w->bytes[!sends];
@@ -299,6 +314,22 @@ uint64_t ivm_sockets_next(const struct ivm_sockets *s, pid_t tgid, int fd)
 	return w && w->placed ? w->bytes[0] / IVM_MSG_UNIT + 1 : 0;
 }
 
+/**
+ * ivm_sockets_searching() - is there a stream whose common start is not known?
+ * @s: the sockets
+ *
+ * Return: true if another look may help.
+ */
+bool ivm_sockets_searching(const struct ivm_sockets *s)
+{
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++)
+		if (!((struct way *)g_ptr_array_index(s->ways, i))->placed)
+			return true;
+	return false;
+}
+
 static bool is_of(const struct way *w, pid_t tgid)
 {
 	return !tgid || w->tgid[0] == tgid || w->tgid[1] == tgid;
@@ -320,9 +351,9 @@ void ivm_sockets_unsure(struct ivm_sockets *s, pid_t tgid)
 
 		if (!is_of(w, tgid))
 			continue;
-		forget_look(w);
+		w->look_count = 0;
 		w->placed = false;
-		w->calls = 0;
+		w->calls[0] = w->calls[1] = 0;
 	}
 }
 

@@ -35,6 +35,7 @@ void ivm_sockets_look(struct ivm_sockets *s);
 void ivm_sockets_enter(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns);
 void ivm_sockets_leave(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns,
 		       int64_t result, struct ivm_units *units);
+bool ivm_sockets_searching(const struct ivm_sockets *s);
 uint64_t ivm_sockets_next(const struct ivm_sockets *s, pid_t tgid, int fd);
 void ivm_sockets_unsure(struct ivm_sockets *s, pid_t tgid);
 uint64_t ivm_sockets_misplaced(const struct ivm_sockets *s);

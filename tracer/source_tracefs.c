@@ -25,6 +25,8 @@
 #include "tracefs_reader.h"
 
 #define MSEC_NS		1000000ull
+#define ARM_LOOKS	20
+#define ARM_LOOK_US	1000
 #define STRANGER_NS	(1000 * MSEC_NS)	/* a number may be another thread's then */
 
 #define KVM_TRACE_MMIO_WRITE	2
@@ -55,6 +57,7 @@ struct tracefs_source {
 	uint64_t overrun;
 	uint64_t unplaced;
 	bool armed;
+	uint64_t armed_ns;		/* what was recorded before only serves to find places */
 };
 
 #define fail(s, ...) ivm_source_fail(&(s)->base, __VA_ARGS__)
@@ -141,6 +144,8 @@ static void emit_for(struct tracefs_source *s, const struct ivm_record *r, uint8
 		.flags = r->hardirq ? IVM_EV_F_HARDIRQ : 0,
 	};
 
+	if (r->t_ns < s->armed_ns)
+		return;
 	s->base.opts.hooks[r->hook].emitted++;
 	s->base.opts.take_event(s->base.opts.arg, &event);
 }
@@ -398,7 +403,7 @@ static void on_sendmsg(struct tracefs_source *s, const struct ivm_record *r)
 	if (!task || !task->open || !is_link_socket(s, r->tgid, task->fd))
 		return;
 	unit = ivm_sockets_next(s->sockets, r->tgid, task->fd);
-	s->unplaced += !unit;
+	s->unplaced += !unit && r->t_ns >= s->armed_ns;
 	task->sends_ring = true;
 	emit(s, r, IVM_EV_SENDMSG, unit, unit, task->fd);
 }
@@ -697,8 +702,6 @@ static int tracefs_follow(struct ivm_source *source, const struct ivm_topology *
 	g_hash_table_foreach_remove(s->tasks, is_gone, s);
 	forget_strangers(s, g_hash_table_size(s->vms) != vms);
 	ivm_sockets_follow(s->sockets, topology);
-	if (s->armed)
-		ivm_sockets_look(s->sockets);
 	return 0;
 }
 
@@ -706,9 +709,16 @@ static void tracefs_arm(struct ivm_source *source)
 {
 	struct tracefs_source *s = of(source);
 
+	int i;
+
 	ivm_reader_start(s->reader);
 	s->armed = true;
-	ivm_sockets_look(s->sockets);
+	/* Before the first doorbell counts, or its message could have no number */
+	for (i = 0; i < ARM_LOOKS && ivm_sockets_searching(s->sockets); i++) {
+		ivm_sockets_look(s->sockets);
+		g_usleep(ARM_LOOK_US);
+	}
+	s->armed_ns = ivm_now_ns();
 }
 
 /* Places in the streams are void once a call may be missing */
@@ -739,6 +749,8 @@ static int tracefs_poll(struct ivm_source *source, int timeout_ms)
 	if (err)
 		return fail(s, err, "cannot read tracefs");
 	check_overrun(s);
+	if (s->armed)
+		ivm_sockets_look(s->sockets);
 	source->complete_ns = s->armed ? now - IVM_SOURCE_HOLDBACK_NS : UINT64_MAX;
 	ivm_reader_drain(s->reader, source->complete_ns, take_record, s);
 	return 0;

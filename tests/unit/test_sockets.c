@@ -176,6 +176,26 @@ static void a_call_across_the_look_voids_it(void **state)
 	assert_int_not_equal(send_bytes(f, IVM_MSG_UNIT).last, 0);
 }
 
+static void one_good_look_is_enough(void **state)
+{
+	struct fixture *f = *state;
+	struct ivm_units units;
+	uint64_t before_ns = ivm_now_ns();
+	uint64_t between_ns;
+
+	ivm_sockets_look(f->sockets);
+	between_ns = ivm_now_ns();
+	look(f);
+	ivm_sockets_enter(f->sockets, getpid(), f->fd[0], true, before_ns);
+	ivm_sockets_leave(f->sockets, getpid(), f->fd[0], true, between_ns, IVM_MSG_UNIT, &units);
+	assert_units(units, 0, 0);
+	ivm_sockets_enter(f->sockets, getpid(), f->fd[1], false, between_ns);
+	ivm_sockets_leave(f->sockets, getpid(), f->fd[1], false, between_ns, IVM_MSG_UNIT, &units);
+	assert_units(units, 0, 0);
+	assert_units(send_bytes(f, IVM_MSG_UNIT), 2, 2);
+	assert_units(receive_bytes(f, IVM_MSG_UNIT), 2, 2);
+}
+
 static void a_call_still_under_way_voids_it(void **state)
 {
 	struct fixture *f = *state;
@@ -248,6 +268,7 @@ int main(void)
 		TEST(a_refused_send_moves_nothing),
 		TEST(data_in_the_queue_is_no_start),
 		TEST(a_call_across_the_look_voids_it),
+		TEST(one_good_look_is_enough),
 		TEST(a_call_still_under_way_voids_it),
 		TEST(a_call_that_began_unseen_voids_it),
 		TEST(after_a_loss_numbers_grow_on),

@@ -73,6 +73,21 @@ like "full buffers: ... and says so" "$(< "$tmp/full.ivm.log")" \
 is "full buffers: counted in the recording" \
 	"$(sqlite3 "$tmp/full.ivm" "SELECT count > 0 FROM lost WHERE source = 'overrun'")" 1
 
+# In qemu mode messages are told by their place: also with traffic under way
+pair busy mode=qemu,vectors=1 'pattern=pingpong count=100000' 'pattern=pingpong count=100000'
+wait_said ready busy-ping busy-pong
+go busy-pong busy-ping
+sleep 0.3
+run "$ivmtrace" record --backend tracefs --link busy -d 1 -o "$tmp/busy.ivm"
+is "traffic under way: recorded" "$code" 0
+is "traffic under way: each message has its place, or is counted as unplaced" \
+	"$(sqlite3 "$tmp/busy.ivm" "SELECT count(*) > 0,
+		count(send) = count(recv) AND count(*) - count(send) =
+			(SELECT count FROM lost WHERE source = 'unplaced'),
+		min(mode), max(mode) FROM journeys")" '1|1|qemu|qemu'
+forget busy-ping
+forget busy-pong
+
 "$ivmtrace" record --backend tracefs -d 60 -o "$tmp/killed.ivm" 2> "$tmp/err" &
 killed=$!
 for _ in {1..100}; do
