@@ -163,6 +163,7 @@ static void ivm_linkpage_write_link(IvmMailbox *s)
     page->vectors = cpu_to_le32(s->vectors);
     page->peer_vectors = cpu_to_le32(s->peer_vectors);
     page->socket_fd = cpu_to_le32(ivm_link_socket_fd(s));
+    page->shmem_fd = cpu_to_le32(s->shmem_fd);
     pstrcpy(page->name, sizeof(page->name), name);
 }
 

@@ -21,7 +21,7 @@
 #define IVM_LINKPAGE_NAME	"ivm-link"	/* memfd name of a link page */
 #define IVM_SHMEM_NAME		"ivm-shmem"	/* memfd name of BAR2's memory */
 #define IVM_LINKPAGE_MAGIC	0x504c5649	/* the bytes "IVLP" */
-#define IVM_LINKPAGE_VERSION	0x00010000	/* major << 16 | minor */
+#define IVM_LINKPAGE_VERSION	0x00010001	/* major << 16 | minor */
 #define IVM_LINKPAGE_VECTORS	256
 #define IVM_LINKPAGE_NAME_BYTES	64
 #define IVM_LINKPAGE_RETRIES	1000
@@ -81,7 +81,7 @@ struct ivm_linkpage {
 	uint32_t rung[IVM_LINKPAGE_VECTORS];	/* by this QEMU: rings accepted */
 	uint32_t dropped[IVM_LINKPAGE_VECTORS];	/* by this QEMU: rings refused */
 	uint32_t dropped_other;			/* beyond the 256 vectors */
-	uint32_t reserved;
+	int32_t shmem_fd;	/* since 1.1: BAR2's memfd in the owner's process, -1 none */
 };
 
 #endif /* IVM_LINKPAGE_H */
