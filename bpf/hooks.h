@@ -101,6 +101,8 @@ struct ivm_file {
 	__u32 tid;		/* vCPU: the thread that last ran it, 0 none yet */
 	__u32 vcpu_id;
 	__u64 kvm;		/* tells VMs of one process apart */
+	__u64 tsc_offset;	/* vCPU: guest TSC = offset + scaled host TSC */
+	__u64 tsc_ratio;	/* vCPU: fixed point, 0 if this kernel has none */
 };
 
 #endif /* IVM_HOOKS_H */

@@ -82,10 +82,16 @@ struct kvm {
 	} irqfds;
 };
 
+struct kvm_vcpu_arch {
+	__u64 l1_tsc_offset;		/* 5.14 and later have these two, on x86 */
+	__u64 l1_tsc_scaling_ratio;
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int vcpu_id;
 	struct pid *pid;
+	struct kvm_vcpu_arch arch;
 };
 
 /* What KVM_IOEVENTFD and KVM_IRQFD make */

@@ -55,6 +55,10 @@ int vcpu_files(struct bpf_iter__task_file *ctx)
 	found.tgid = BPF_CORE_READ(task, tgid);
 	found.vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
 	found.kvm = (__u64)BPF_CORE_READ(vcpu, kvm);
+	if (bpf_core_field_exists(vcpu->arch.l1_tsc_scaling_ratio)) {
+		found.tsc_offset = BPF_CORE_READ(vcpu, arch.l1_tsc_offset);
+		found.tsc_ratio = BPF_CORE_READ(vcpu, arch.l1_tsc_scaling_ratio);
+	}
 	if (pid)
 		found.tid = BPF_CORE_READ(pid, numbers[0].nr);
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));

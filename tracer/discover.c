@@ -600,13 +600,13 @@ static void refresh_all(struct ivm_discover *d, uint64_t now_ns, bool everything
 /* ---- vCPUs ---- */
 
 
-static void note_vcpu(void *arg, pid_t tgid, pid_t tid, uint32_t vcpu_id)
+static void note_vcpu(void *arg, const struct ivm_vcpu_seen *vcpu)
 {
 	struct ivm_discover *d = arg;
-	struct ivm_vm *vm = ivm_topology_vm(d->topology, tgid);
+	struct ivm_vm *vm = ivm_topology_vm(d->topology, vcpu->tgid);
 
 	if (vm)
-		ivm_topology_set_vcpu(d->topology, vm, vcpu_id, tid);
+		ivm_topology_set_vcpu(d->topology, vm, vcpu->vcpu_id, vcpu->tid);
 }
 
 static unsigned int known_vcpus(const struct ivm_discover *d, const struct ivm_vm *vm)
