@@ -66,3 +66,21 @@ int ivm_lane_find_result(const void *shmem, size_t bytes, uint32_t role,
 	}
 	return worst;
 }
+
+int ivm_lane_check_ring(const struct ivm_lane *header, size_t lane_bytes,
+			struct ivm_lane_ring *ring)
+{
+	uint64_t ring_bytes = (uint64_t)header->stamps * sizeof(struct ivm_stamp);
+
+	if (header->magic != IVM_LANE_MAGIC || !(header->flags & IVM_LANE_STAMPS_ON))
+		return -ENOENT;
+	if (header->version != IVM_LANE_VERSION || header->bytes != lane_bytes ||
+	    !header->stamps || header->stamps & (header->stamps - 1) ||
+	    header->stamp_off < sizeof(*header) || header->stamp_off % 8 ||
+	    !fits(header->stamp_off, ring_bytes, lane_bytes))
+		return -EBADMSG;
+	ring->offset = header->stamp_off;
+	ring->stamps = header->stamps;
+	ring->head = header->stamp_head;
+	return 0;
+}

@@ -29,4 +29,23 @@
 int ivm_lane_find_result(const void *shmem, size_t bytes, uint32_t role,
 			 struct ivm_result *result, const uint32_t **rtt);
 
+/* A lane's ring of stamps, safe to use as offsets and sizes within the lane */
+struct ivm_lane_ring {
+	uint32_t offset;	/* of the first one, from the start of the lane */
+	uint32_t stamps;	/* power of two */
+	uint64_t head;		/* stamps written since the lane was made */
+};
+
+/**
+ * ivm_lane_check_ring() - where a lane's stamps are
+ * @header: a copy of the lane's header
+ * @lane_bytes: size of the lane
+ * @ring: set
+ *
+ * Return: 0, -ENOENT if there is no lane or it has no stamps, -EBADMSG if it is
+ * malformed.
+ */
+int ivm_lane_check_ring(const struct ivm_lane *header, size_t lane_bytes,
+			struct ivm_lane_ring *ring);
+
 #endif /* IVM_LANE_READER_H */

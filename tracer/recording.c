@@ -51,6 +51,11 @@ static const char schema[] =
 	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
 	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
 	"CREATE INDEX baseline_rtt_by_baseline ON baseline_rtt (baseline);"
+	"CREATE TABLE stamps (id INTEGER PRIMARY KEY, \"end\" INTEGER NOT NULL,"
+	" kind INTEGER NOT NULL, vector INTEGER NOT NULL, cookie INTEGER NOT NULL,"
+	" tsc INTEGER NOT NULL);"
+	"CREATE TABLE stamp_bounds (\"end\" INTEGER PRIMARY KEY, ring_err_ns INTEGER,"
+	" isr_err_ns INTEGER);"
 	"CREATE TABLE own_cost (mode TEXT PRIMARY KEY, blocks INTEGER NOT NULL,"
 	" rtt_ns REAL NOT NULL, effect REAL NOT NULL, effect_low REAL NOT NULL,"
 	" effect_high REAL NOT NULL, probed_journeys INTEGER NOT NULL) WITHOUT ROWID;"
@@ -63,6 +68,8 @@ struct ivm_recording {
 	sqlite3 *db;
 	sqlite3_stmt *insert_journeys;
 	struct ivm_journey_table journeys;	/* not in the file yet */
+	sqlite3_stmt *insert_stamp;
+	sqlite3_stmt *set_point[IVM_POINTS];	/* prepared when first used */
 	unsigned int rows;	/* of the open transaction */
 	int err;		/* the first one; sticks */
 	bool finished;
@@ -166,13 +173,16 @@ static int create_schema(struct ivm_recording *r)
 	return execute(r, sql->str);
 }
 
-static int prepare_journeys(struct ivm_recording *r)
+static int prepare_inserts(struct ivm_recording *r)
 {
 	if (r->err || keep_error(r, ivm_journey_table_offer(r->db, &r->journeys)))
 		return r->err;
-	return keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO journeys SELECT * FROM "
+	keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO journeys SELECT * FROM "
 						IVM_JOURNEY_TABLE, -1, SQLITE_PREPARE_PERSISTENT,
 						&r->insert_journeys, NULL));
+	return keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO stamps VALUES (NULL,?,?,?,?,?)",
+						-1, SQLITE_PREPARE_PERSISTENT, &r->insert_stamp,
+						NULL));
 }
 
 /**
@@ -199,7 +209,7 @@ int ivm_recording_create(const char *path, struct ivm_recording **recording)
 						    SQLITE_OPEN_NOMUTEX, NULL));
 	if (!err) {
 		create_schema(r);
-		err = prepare_journeys(r);
+		err = prepare_inserts(r);
 	}
 	if (err) {
 		ivm_recording_close(r);
@@ -425,6 +435,75 @@ int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assembl
 	return ivm_recording_add_lost(r, "disordered", stats->disordered);
 }
 
+/**
+ * ivm_recording_add_stamp() - one stamp, as a guest wrote it
+ * @r: the recording
+ * @stamp: stamps of one end in the order of its lane
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_stamp(struct ivm_recording *r, const struct ivm_recorded_stamp *stamp)
+{
+	if (r->err)
+		return r->err;
+	sqlite3_bind_int64(r->insert_stamp, 1, stamp->end);
+	sqlite3_bind_int(r->insert_stamp, 2, stamp->kind);
+	sqlite3_bind_int(r->insert_stamp, 3, stamp->vector);
+	sqlite3_bind_int64(r->insert_stamp, 4, stamp->cookie);
+	sqlite3_bind_int64(r->insert_stamp, 5, (sqlite3_int64)stamp->tsc);
+	if (keep_error(r, sqlite3_step(r->insert_stamp)))
+		return r->err;
+	sqlite3_reset(r->insert_stamp);
+	return count_rows(r, 1);
+}
+
+static int prepare_point(struct ivm_recording *r, enum ivm_point point)
+{
+	g_autofree char *sql = g_strdup_printf("UPDATE journeys SET \"%s\" = ?1 WHERE id = ?2",
+					       ivm_point_columns[point]);
+
+	return keep_error(r, sqlite3_prepare_v2(r->db, sql, -1, &r->set_point[point], NULL));
+}
+
+/**
+ * ivm_recording_set_point() - a point that was found out only afterwards
+ * @r: the recording
+ * @journey: id of one that was added
+ * @point: which one
+ * @t_ns: CLOCK_MONOTONIC
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_set_point(struct ivm_recording *r, uint64_t journey, enum ivm_point point,
+			    uint64_t t_ns)
+{
+	sqlite3_stmt *stmt;
+
+	if (r->err || (!r->set_point[point] && prepare_point(r, point)))
+		return r->err;
+	stmt = r->set_point[point];
+	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)t_ns);
+	sqlite3_bind_int64(stmt, 2, (sqlite3_int64)journey);
+	if (keep_error(r, sqlite3_step(stmt)))
+		return r->err;
+	sqlite3_reset(stmt);
+	return count_rows(r, 1);
+}
+
+/* How far an end's stamps may be off at the most; 0: none of that kind was used */
+int ivm_recording_add_stamp_bounds(struct ivm_recording *r, uint32_t end, uint64_t ring_err_ns,
+				   uint64_t isr_err_ns)
+{
+	return insert(r, "INSERT OR REPLACE INTO stamp_bounds VALUES (?,?,?)", "ioo",
+		      (uint64_t)end, ring_err_ns, isr_err_ns);
+}
+
+sqlite3 *ivm_recording_db(struct ivm_recording *r)
+{
+	write_journeys(r);
+	return r->db;
+}
+
 static int add_samples(struct ivm_recording *r, const char *sql, const uint64_t *ns,
 		       uint64_t samples)
 {
@@ -534,10 +613,15 @@ static int take_name(struct ivm_recording *r)
 
 static int close_db(struct ivm_recording *r)
 {
-	int rc;
+	int i, rc;
 
 	sqlite3_finalize(r->insert_journeys);
-	r->insert_journeys = NULL;
+	sqlite3_finalize(r->insert_stamp);
+	r->insert_journeys = r->insert_stamp = NULL;
+	for (i = 0; i < IVM_POINTS; i++) {
+		sqlite3_finalize(r->set_point[i]);
+		r->set_point[i] = NULL;
+	}
 	rc = sqlite3_close(r->db);
 	r->db = NULL;
 	return errno_of(NULL, rc);

@@ -22,6 +22,15 @@
 
 struct ivm_recording;
 
+/* A stamp as a guest wrote it */
+struct ivm_recorded_stamp {
+	uint32_t end;
+	uint16_t kind;		/* IVM_STAMP_* */
+	uint16_t vector;
+	uint32_t cookie;
+	uint64_t tsc;		/* the guest's */
+};
+
 /* Totals of a guest's own counting, as bench reads them from shared memory */
 struct ivm_guest_result {
 	const char *mode;		/* name as in the report */
@@ -69,6 +78,13 @@ int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baselin
 int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c);
 int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, const char *hook,
 				 uint64_t runs, uint64_t run_ns);
+int ivm_recording_add_stamp(struct ivm_recording *r, const struct ivm_recorded_stamp *stamp);
+int ivm_recording_set_point(struct ivm_recording *r, uint64_t journey, enum ivm_point point,
+			    uint64_t t_ns);
+int ivm_recording_add_stamp_bounds(struct ivm_recording *r, uint32_t end, uint64_t ring_err_ns,
+				   uint64_t isr_err_ns);
+/* To read what was added so far; whoever writes to it damages the recording */
+sqlite3 *ivm_recording_db(struct ivm_recording *r);
 /* Commits, renames the file to its final name; what had that name becomes NAME.old */
 int ivm_recording_finish(struct ivm_recording *r);
 /* Closes; a recording that was not finished is removed */

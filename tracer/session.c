@@ -16,6 +16,7 @@
 #include "irqfds.h"
 #include "session.h"
 #include "source.h"
+#include "stamps.h"
 #include "vcpus.h"
 
 #define MSEC_NS		1000000ull
@@ -34,6 +35,7 @@ struct ivm_session {
 	struct ivm_discover *discover;
 	struct ivm_topology *topology;
 	struct ivm_assemble *assemble;
+	struct ivm_stamps *stamps;
 	struct ivm_recording *recording;
 	GArray *held;			/* struct ivm_event by time, not complete yet */
 	uint64_t ran_ns;
@@ -84,6 +86,8 @@ static void take_event(void *arg, const struct ivm_event *e)
 	struct ivm_session *s = arg;
 	guint at = s->held->len;
 
+	if (e->type == IVM_EV_TSC_OFFSET)
+		ivm_stamps_event(s->stamps, e);
 	while (at && g_array_index(s->held, struct ivm_event, at - 1).t_ns > e->t_ns)
 		at--;
 	g_array_insert_vals(s->held, at, e, 1);
@@ -215,6 +219,7 @@ static int open_parts(struct ivm_session *s)
 			    "eventfds, which --irqfd needs: BPF iterators (Linux 5.17 with BTF) "
 			    "and root");
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
+	s->stamps = ivm_stamps_new(s->topology, s->vcpus);
 	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	return scan(s, true);
 }
@@ -250,7 +255,8 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	stamp_start(s);
 	s->armed_ns = ivm_now_ns();
 	s->source->ops->arm(s->source);
-	return 0;
+	err = ivm_stamps_start(s->stamps, recording);
+	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
 /* Topology first: the events to be worked off may be of a link just found */
@@ -259,6 +265,8 @@ static int work_off(struct ivm_session *s)
 	uint64_t now = ivm_now_ns();
 	int err = scan(s, false);
 
+	if (!err && !s->stopped)
+		err = ivm_stamps_poll(s->stamps);
 	if (err || now - s->ran_ns < RUN_NS)
 		return err;
 	s->ran_ns = now;
@@ -369,6 +377,8 @@ int ivm_session_stop(struct ivm_session *s)
 	s->stopped_ns = ivm_now_ns();
 	ivm_assemble_stop(s->assemble, s->stopped_ns);
 	err = drain(s);
+	if (!err)
+		err = ivm_stamps_stop(s->stamps, s->stopped_ns);
 	s->source->ops->disarm(s->source);
 	s->stopped = true;
 	if (!err)
@@ -414,6 +424,8 @@ static int record_host(struct ivm_session *s, struct ivm_recording *r)
 		err = ivm_recording_set(r, "clock", "monotonic");
 	if (!err)
 		err = ivm_recording_set(r, "vcpu_source", ivm_vcpus_source(s->vcpus));
+	if (!err && ivm_stamps_why_not(s->stamps))
+		err = ivm_recording_set(r, "stamps_unused", ivm_stamps_why_not(s->stamps));
 	if (!err)
 		err = ivm_recording_set(r, "start", s->start);
 	if (!err)
@@ -439,6 +451,7 @@ static int record_hooks(struct ivm_session *s, struct ivm_recording *r)
 static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 {
 	const struct ivm_assemble_stats *stats = ivm_assemble_stats(s->assemble);
+	const struct ivm_stamps_stats *stamps = ivm_stamps_stats(s->stamps);
 	struct ivm_session_lost lost;
 	unsigned int i;
 	int err = 0;
@@ -460,6 +473,10 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "unmatched", stats->unmatched },
 		{ "before_start", stats->before_start },
 		{ "disordered", stats->disordered },
+		{ "stamp_overrun", stamps->overrun },
+		{ "stamp_unmatched", stamps->unmatched },
+		{ "stamp_dropped", stamps->dropped },
+		{ "stamp_disordered", stamps->disordered },
 	};
 
 	for (i = 0; i < G_N_ELEMENTS(rows) && !err; i++)
@@ -483,6 +500,8 @@ int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording)
 	int err;
 
 	err = record_host(s, recording);
+	if (!err)
+		err = ivm_stamps_join(s->stamps);
 	if (!err)
 		err = ivm_recording_add_topology(recording, s->topology);
 	if (!err)
@@ -516,6 +535,7 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 			       void *arg)
 {
 	const struct ivm_assemble_stats *stats = ivm_assemble_stats(s->assemble);
+	const struct ivm_stamps_stats *stamps = ivm_stamps_stats(s->stamps);
 	const GPtrArray *counts = ivm_assemble_counts(s->assemble);
 	struct causes c = { .fn = fn, .arg = arg };
 	struct ivm_session_lost lost;
@@ -539,6 +559,10 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	cause(&c, stats->stream_gaps, "messages of a link's socket were not seen");
 	cause(&c, stats->unmatched, "interrupts of links could not be matched to a doorbell");
 	cause(&c, stats->disordered, "journeys are disordered");
+	cause(&c, stamps->overrun, "guest stamps lost: the guests wrote over them");
+	cause(&c, stamps->unmatched, "guest stamps or journeys have no counterpart");
+	cause(&c, stamps->dropped, "guest stamps could not be told in host time");
+	cause(&c, stamps->disordered, "guest stamps contradict the host's events");
 	cause(&c, unfinished, "journeys did not finish");
 	cause(&c, s->mode_mismatches, "journeys took another way than the link's mode says");
 	return c.count;
@@ -606,6 +630,7 @@ void ivm_session_close(struct ivm_session *s)
 		return;
 	if (s->source)
 		s->source->ops->close(s->source);
+	ivm_stamps_free(s->stamps);
 	ivm_assemble_free(s->assemble);
 	ivm_discover_free(s->discover);
 	ivm_irqfds_close(s->irqfds);
