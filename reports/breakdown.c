@@ -45,8 +45,15 @@ struct class {
 	struct builder *builder;	/* of the fill under way */
 };
 
+/* How far the guest stamps of an end may be off */
+struct bounds {
+	uint64_t ring_ns;
+	uint64_t isr_ns;
+};
+
 struct ivm_breakdown {
 	sqlite3 *db;
+	GHashTable *bounds_by_end;	/* end id -> struct bounds *, owned */
 	GHashTable *class_by_key;	/* struct key * -> struct class *, owned */
 	GPtrArray *classes;		/* same, in order of appearance; not owned */
 	GPtrArray *mismatches;		/* char *, owned */
@@ -424,6 +431,32 @@ static int load_counts(struct ivm_breakdown *b)
 	return rc == SQLITE_DONE ? 0 : -EBADMSG;
 }
 
+static uint64_t bound_column(sqlite3_stmt *stmt, int i)
+{
+	return sqlite3_column_type(stmt, i) == SQLITE_NULL ? IVM_NS_UNKNOWN : column(stmt, i);
+}
+
+/* Recordings from before guest stamps were joined have no such table */
+static int load_bounds(struct ivm_breakdown *b)
+{
+	static const char sql[] = "SELECT \"end\", ring_err_ns, isr_err_ns FROM stamp_bounds";
+	struct bounds *bounds;
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (sqlite3_prepare_v2(b->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return 0;
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		bounds = g_new0(struct bounds, 1);
+		bounds->ring_ns = bound_column(stmt, 1);
+		bounds->isr_ns = bound_column(stmt, 2);
+		g_hash_table_insert(b->bounds_by_end, GUINT_TO_POINTER((guint)column(stmt, 0)),
+				    bounds);
+	}
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : -EBADMSG;
+}
+
 /**
  * ivm_breakdown_load() - count a recording's journeys
  * @db: a recording; must stay open as long as the breakdown
@@ -440,7 +473,10 @@ int ivm_breakdown_load(sqlite3 *db, struct ivm_breakdown **breakdown)
 	b->class_by_key = g_hash_table_new_full(key_hash, key_equal, NULL, class_free);
 	b->classes = g_ptr_array_new();
 	b->mismatches = g_ptr_array_new_with_free_func(g_free);
-	err = count_journeys(b);
+	b->bounds_by_end = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	err = load_bounds(b);
+	if (!err)
+		err = count_journeys(b);
 	if (!err) {
 		fold_vague(b);
 		err = load_counts(b);
@@ -460,6 +496,7 @@ void ivm_breakdown_free(struct ivm_breakdown *b)
 	g_ptr_array_free(b->classes, TRUE);
 	g_hash_table_destroy(b->class_by_key);
 	g_ptr_array_free(b->mismatches, TRUE);
+	g_hash_table_destroy(b->bounds_by_end);
 	g_free(b);
 }
 
@@ -533,10 +570,38 @@ static void append_all(GArray *sum, const GArray *values)
 	g_array_append_vals(sum, values->data, values->len);
 }
 
-/* One row out of a cell of the first @count collectors, if any has it */
-static void append_row(GArray *rows, struct collector *c, int count, int from, int to)
+static uint64_t add_bounds(uint64_t a_ns, uint64_t b_ns)
 {
-	struct ivm_row row = { .from = (enum ivm_point)from, .to = (enum ivm_point)to };
+	return a_ns == IVM_NS_UNKNOWN || b_ns == IVM_NS_UNKNOWN ? IVM_NS_UNKNOWN : a_ns + b_ns;
+}
+
+/* Only these two points come from guests' clocks */
+static uint64_t span_err_ns(const struct ivm_group *g, int from, int to)
+{
+	return add_bounds(from == IVM_P_RING ? g->ring_err_ns : 0,
+			  to == IVM_P_ISR ? g->isr_err_ns : 0);
+}
+
+/* A duration below its own bound says nothing; the sum stays, so that sums add up */
+static void blur(struct ivm_stat *stat, uint64_t err_ns)
+{
+	uint64_t *const figures[] = { &stat->min_ns, &stat->p50_ns, &stat->p90_ns, &stat->p99_ns,
+				      &stat->p999_ns, &stat->max_ns, &stat->mean_ns };
+	unsigned int i;
+
+	if (!err_ns || err_ns == IVM_NS_UNKNOWN)
+		return;
+	for (i = 0; i < G_N_ELEMENTS(figures); i++)
+		if (*figures[i] < err_ns)
+			*figures[i] = IVM_NS_UNKNOWN;
+}
+
+/* One row out of a cell of the first @count collectors, if any has it */
+static void append_row(GArray *rows, const struct ivm_group *g, struct collector *c, int count,
+		       int from, int to)
+{
+	struct ivm_row row = { .from = (enum ivm_point)from, .to = (enum ivm_point)to,
+			       .err_ns = span_err_ns(g, from, to) };
 	GArray *values = NULL;
 	int i;
 
@@ -550,11 +615,12 @@ static void append_row(GArray *rows, struct collector *c, int count, int from, i
 	if (!values)
 		return;
 	ivm_stat_compute(values, &row.stat);
+	blur(&row.stat, row.err_ns);
 	g_array_append_val(rows, row);
 	g_array_free(values, TRUE);
 }
 
-static struct ivm_rows make_rows(struct collector *c, int count)
+static struct ivm_rows make_rows(const struct ivm_group *g, struct collector *c, int count)
 {
 	GArray *rows = g_array_new(FALSE, TRUE, sizeof(struct ivm_row));
 	struct ivm_rows result;
@@ -562,13 +628,14 @@ static struct ivm_rows make_rows(struct collector *c, int count)
 
 	for (from = 0; from < IVM_POINTS; from++)
 		for (to = from + 1; to < IVM_POINTS; to++)
-			append_row(rows, c, count, from, to);
+			append_row(rows, g, c, count, from, to);
 	result.count = rows->len;
 	result.row = (struct ivm_row *)(void *)g_array_free(rows, FALSE);
 	return result;
 }
 
-static void compute_total(struct collector *c, int count, struct ivm_stat *total)
+static void compute_total(const struct ivm_group *g, struct collector *c, int count,
+			  struct ivm_stat *total)
 {
 	GArray *values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	int i;
@@ -576,6 +643,7 @@ static void compute_total(struct collector *c, int count, struct ivm_stat *total
 	for (i = 0; i < count; i++)
 		append_all(values, c[i].totals);
 	ivm_stat_compute(values, total);
+	blur(total, g->err_ns);
 	g_array_free(values, TRUE);
 }
 
@@ -584,12 +652,12 @@ static void finish_builder(struct builder *b)
 	struct ivm_group *g = b->group;
 	int i;
 
-	compute_total(b->state, IVM_R_STATES, &g->total);
-	g->rows = make_rows(b->state, IVM_R_STATES);
+	compute_total(g, b->state, IVM_R_STATES, &g->total);
+	g->rows = make_rows(g, b->state, IVM_R_STATES);
 	for (i = 0; i < IVM_R_STATES; i++) {
 		g->path[i].state = (enum ivm_receiver_state)i;
-		compute_total(&b->state[i], 1, &g->path[i].total);
-		g->path[i].rows = make_rows(&b->state[i], 1);
+		compute_total(g, &b->state[i], 1, &g->path[i].total);
+		g->path[i].rows = make_rows(g, &b->state[i], 1);
 	}
 }
 
@@ -648,7 +716,15 @@ static struct builder *new_builder(const struct key *key)
 	return b;
 }
 
-static void add_class(struct builder *b, struct class *c)
+static struct bounds bounds_of(const struct ivm_breakdown *b, uint32_t end)
+{
+	static const struct bounds unknown = { IVM_NS_UNKNOWN, IVM_NS_UNKNOWN };
+	const struct bounds *bounds = g_hash_table_lookup(b->bounds_by_end, GUINT_TO_POINTER(end));
+
+	return bounds ? *bounds : unknown;
+}
+
+static void add_class(const struct ivm_breakdown *all, struct builder *b, struct class *c)
 {
 	struct ivm_group *g = b->group;
 
@@ -659,6 +735,9 @@ static void add_class(struct builder *b, struct class *c)
 	g->vector_max = MAX(g->vector_max, c->key.vector);
 	g->irq_vector_min = MIN(g->irq_vector_min, c->key.irq_vector);
 	g->irq_vector_max = MAX(g->irq_vector_max, c->key.irq_vector);
+	/* Unknown is the widest of all */
+	g->ring_err_ns = MAX(g->ring_err_ns, bounds_of(all, c->key.from_end).ring_ns);
+	g->isr_err_ns = MAX(g->isr_err_ns, bounds_of(all, c->key.to_end).isr_ns);
 	b->rung_common &= c->rung_common;
 	b->complete += c->complete;
 	b->common &= c->common;
@@ -708,6 +787,7 @@ static void set_anchors(struct builder *b)
 	if (g->has_total) {
 		g->from = (enum ivm_point)from;
 		g->to = (enum ivm_point)to;
+		g->err_ns = span_err_ns(g, from, to);
 	}
 }
 
@@ -796,7 +876,7 @@ static GHashTable *make_builders(struct ivm_breakdown *b, enum ivm_by by)
 			builder = new_builder(&key);
 			g_hash_table_insert(builders, g_memdup2(&key, sizeof(key)), builder);
 		}
-		add_class(builder, c);
+		add_class(b, builder, c);
 		if (by == IVM_BY_VECTOR)
 			find_shares(b, c);
 	}

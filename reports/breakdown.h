@@ -44,7 +44,8 @@ struct ivm_group_counts {
 struct ivm_row {
 	enum ivm_point from;
 	enum ivm_point to;
-	struct ivm_stat stat;
+	uint64_t err_ns;	/* 0 if one clock stamped both, IVM_NS_UNKNOWN */
+	struct ivm_stat stat;	/* what is less than @err_ns is unknown, but for the sum */
 };
 
 /* Rows of a set of journeys, in the order of the points */
@@ -76,6 +77,9 @@ struct ivm_group {
 	enum ivm_point to;
 	int rung_at;			/* enum ivm_point, -1 unknown */
 	int delivered_at;
+	uint64_t ring_err_ns;		/* widest bound of the points `ring` and `isr` in it; */
+	uint64_t isr_err_ns;		/* IVM_NS_UNKNOWN if an end does not say */
+	uint64_t err_ns;		/* of the total */
 	struct ivm_stat total;
 	struct ivm_rows rows;
 	struct ivm_path path[IVM_R_STATES];

@@ -184,6 +184,7 @@ static struct json_object *total(const struct ivm_group *g)
 	add_ns(o, "p999_ns", g->total.p999_ns);
 	add_ns(o, "max_ns", g->total.max_ns);
 	add_ns(o, "mean_ns", g->total.mean_ns);
+	add_ns(o, "err_ns", g->err_ns);
 	json_object_object_add(o, "approx",
 			       json_object_new_boolean(ivm_row_approx(g->from, g->to)));
 	return o;
@@ -229,8 +230,7 @@ static struct json_object *hop(const struct ivm_report *r, enum ivm_mode mode,
 	add_ns(o, "max_ns", row->stat.max_ns);
 	add_ns(o, "mean_ns", row->stat.mean_ns);
 	json_object_object_add(o, "share", share(row->stat.sum_ns, whole_ns));
-	/* Both ends are stamped with one clock; only guest stamps carry a bound */
-	add_u64_if(o, "err_ns", row->from != IVM_P_RING && row->to != IVM_P_ISR, 0);
+	add_ns(o, "err_ns", row->err_ns);
 	json_object_object_add(o, "approx",
 			       json_object_new_boolean(ivm_row_approx(row->from, row->to)));
 	add_probe(o, r, mode, row);

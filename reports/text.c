@@ -29,6 +29,8 @@ struct notes {
 	bool few_samples;
 	bool approx;
 	bool unseen;
+	bool bound;
+	bool blurred;
 	bool rows;
 	bool probes;
 };
@@ -83,7 +85,7 @@ static void right_us(struct printer *p, int width, uint64_t ns)
 static void right_percentile(struct printer *p, int width, const struct ivm_stat *stat,
 			     uint64_t ns)
 {
-	if (stat->count && ns == IVM_NS_UNKNOWN)
+	if (stat->count && stat->count < IVM_P99_MIN_COUNT && ns == IVM_NS_UNKNOWN)
 		p->notes.few_samples = true;
 	right_us(p, width, ns);
 }
@@ -441,11 +443,27 @@ static void print_counts(struct printer *p, const struct ivm_group *g)
 		fprintf(p->out, "  %" PRIu64 " posted by hardware\n", c->posted);
 }
 
-static void print_row(struct printer *p, const char *name, const struct ivm_stat *stat,
-		      uint64_t whole_ns, uint64_t widest_ns)
+/* "NAME ±0.036": the clock's bound beside what it belongs to */
+static char *bounded_name(struct printer *p, const char *name, const struct ivm_stat *stat,
+			  uint64_t err_ns)
 {
+	char us[32];
+
+	if (!err_ns)
+		return g_strdup(name);
+	p->notes.bound = true;
+	if (stat->p50_ns == IVM_NS_UNKNOWN)
+		p->notes.blurred = true;
+	return g_strdup_printf("%s ±%s", name, format_us(err_ns, us, sizeof(us)));
+}
+
+static void print_row(struct printer *p, const char *name, const struct ivm_stat *stat,
+		      uint64_t err_ns, uint64_t whole_ns, uint64_t widest_ns)
+{
+	g_autofree char *bounded = bounded_name(p, name, stat, err_ns);
+
 	fputs("  ", p->out);
-	left(p->out, 25, name);
+	left(p->out, 25, bounded);
 	right_u64(p->out, 9, stat->count);
 	right_us(p, 11, stat->p50_ns);
 	right_percentile(p, 11, stat, stat->p99_ns);
@@ -482,9 +500,9 @@ static void print_hops(struct printer *p, const struct ivm_group *g)
 		p->notes.probes |= probes;
 		if (ivm_row_approx(row->from, row->to))
 			p->notes.approx = true;
-		print_row(p, name, &row->stat, g->total.sum_ns, widest_ns);
+		print_row(p, name, &row->stat, row->err_ns, g->total.sum_ns, widest_ns);
 	}
-	print_row(p, total, &g->total, g->total.sum_ns, 0);
+	print_row(p, total, &g->total, g->err_ns, g->total.sum_ns, 0);
 	p->notes.rows = true;
 }
 
@@ -554,6 +572,11 @@ static void print_notes(struct printer *p)
 	if (n->approx)
 		fputs("~  ends at kvm_eoi, which this KVM emits at delivery: the handler starts"
 		      " a little later.\n", p->out);
+	if (n->bound)
+		fputs("±  by a guest's clock: it may be off by so much, in us.\n", p->out);
+	if (n->blurred)
+		fputs(UNKNOWN "  shorter than the clocks can tell: less than the ± beside it.\n",
+		      p->out);
 	if (n->few_samples)
 		fputs(UNKNOWN "  not measured, or too few samples: p99 needs 100.\n", p->out);
 	if (n->unseen)
