@@ -6,10 +6,11 @@
  * they are, and where a journey waits until its next event:
  *
  *   thread.sender.open   from dispatch until the thread moves on
- *   stream               in a link's socket, or read and not raised yet
+ *   stream               in a link's socket, or read and not raised yet, or
+ *                        held by the sending device because the socket is full
  *   works                deferred to a kworker, by work item
  *   held                 signalled, but nothing was accepted: masked, or an
- *                        irqfd is not attached, or the socket was full
+ *                        irqfd is not attached
  *   slot                 accepted, pending on (VM, vCPU, IDT vector)
  *   thread.active        the ones of a vCPU that its events may still stamp
  *
@@ -45,6 +46,7 @@ static void stream_free(gpointer p)
 
 	g_queue_clear_full(&stream->sent, g_free);
 	g_queue_clear_full(&stream->received, g_free);
+	g_queue_clear_full(&stream->unsent, g_free);
 	g_free(stream);
 }
 
@@ -76,6 +78,7 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
 	a->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, stream_free);
 	a->works = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	a->held = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, held_free);
+	a->raises = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 	a->counts = g_hash_table_new(g_direct_hash, g_direct_equal);
 	a->count_rows = g_ptr_array_new_with_free_func(g_free);
 	return a;
@@ -110,6 +113,7 @@ void ivm_assemble_free(struct ivm_assemble *a)
 	g_hash_table_destroy(a->streams);
 	g_hash_table_destroy(a->works);
 	g_hash_table_destroy(a->held);
+	g_hash_table_destroy(a->raises);
 	g_hash_table_destroy(a->counts);
 	g_ptr_array_unref(a->count_rows);
 	g_array_unref(a->queue);
@@ -155,7 +159,7 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 			assemble_sender_event(a, t, e);
 		break;
 	case IVM_EV_SENDMSG_RET:
-		assemble_finish_send(a, t, e);
+		assemble_finish_send(t, e);
 		break;
 	case IVM_EV_RECVMSG:
 		assemble_receive_rings(a, e);
@@ -278,6 +282,16 @@ static enum ivm_outcome outcome_held(struct ivm_assemble *a, const struct ivm_jo
 	return can_arrive ? outcome_in_flight(a, j) : IVM_O_MASKED;
 }
 
+/* Sent later than its doorbell, and read: then the receiving device holds it */
+static enum ivm_outcome outcome_unsent(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+
+	if (to && assemble_was_flushed(assemble_stream(a, to), j))
+		return outcome_held(a, j);
+	return outcome_in_flight(a, j);
+}
+
 typedef enum ivm_outcome (*outcome_fn)(struct ivm_assemble *a, const struct ivm_journey *j);
 
 static void drain(struct ivm_assemble *a, GQueue *queue, outcome_fn outcome)
@@ -288,18 +302,22 @@ static void drain(struct ivm_assemble *a, GQueue *queue, outcome_fn outcome)
 		assemble_record_as(a, j, outcome(a, j));
 }
 
+/* Setting one aside may make new threads, so they are listed first */
 static void finish_threads(struct ivm_assemble *a)
 {
-	GHashTableIter it;
-	gpointer value;
+	GList *threads = g_hash_table_get_values(a->threads);
+	GList *l;
+	guint i;
 
-	g_hash_table_iter_init(&it, a->threads);
-	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		struct thread *t = value;
-		guint i;
+	for (l = threads; l; l = l->next) {
+		struct thread *t = l->data;
 
 		if (t->sender.open.id)
-			assemble_hold(a, assemble_take_open(t));
+			assemble_set_aside(a, assemble_take_open(t));
+	}
+	for (l = threads; l; l = l->next) {
+		struct thread *t = l->data;
+
 		for (i = 0; i < t->active->len; i++) {
 			struct ivm_journey *j = g_ptr_array_index(t->active, i);
 
@@ -309,6 +327,7 @@ static void finish_threads(struct ivm_assemble *a)
 		}
 		g_ptr_array_set_size(t->active, 0);
 	}
+	g_list_free(threads);
 }
 
 static void finish_slots(struct ivm_assemble *a)
@@ -342,6 +361,7 @@ static void finish_waiting(struct ivm_assemble *a)
 		drain(a, &((struct stream *)value)->sent, outcome_in_flight);
 		/* Read by QEMU and not raised: its device holds it */
 		drain(a, &((struct stream *)value)->received, outcome_held);
+		drain(a, &((struct stream *)value)->unsent, outcome_unsent);
 	}
 	g_hash_table_iter_init(&it, a->held);
 	while (g_hash_table_iter_next(&it, NULL, &value))

@@ -33,12 +33,41 @@ struct slot {
 	uint64_t others;		/* accepts that no ring caused: LINK_VECTOR */
 };
 
+/* A sender's main loop sent what its device had held */
+struct flush {
+	uint64_t seq;			/* 0: there was none */
+	uint64_t t_ns;
+};
+
+#define FLUSHES 8
+#define RAISES 8
+
 /* One direction of a link's socket, by its receiving end */
 struct stream {
 	uint64_t link_id;		/* of the link-up that the rest belongs to */
 	GQueue sent;			/* by sequence */
 	GQueue received;
+	GQueue unsent;			/* held by the sender's device: the socket was full;
+					 * @seq is not theirs, but that of their flush */
+	struct flush flush[FLUSHES];	/* the last ones, the newest first */
 	uint64_t sent_upto;		/* highest sequence seen in a send */
+	uint64_t received_upto;
+};
+
+/* An interrupt that others than the doorbell that led to it may have been part of */
+struct raise {
+	uint64_t start_ns;		/* what was signalled before then is in it, ... */
+	uint64_t flush_ns;		/* ... and what was unsent before then */
+	uint64_t route_ns;
+	uint64_t accept_ns;
+	uint16_t to_vcpu;
+	uint16_t irq_vector;
+	uint8_t mode;
+};
+
+/* The last ones of a vector, the newest first */
+struct raises {
+	struct raise raise[RAISES];
 };
 
 struct ivm_assemble {
@@ -53,12 +82,14 @@ struct ivm_assemble {
 	uint64_t last_id;
 	bool inject_seen;		/* kvm_inj_virq fires on this host */
 	bool route_seen;		/* kvm_msi_set_irq does */
+	bool signal_seen;		/* eventfd_signal or eventfd_write does */
 
 	GHashTable *threads;		/* tid -> struct thread */
 	GHashTable *slots;		/* slot key -> struct slot */
 	GHashTable *streams;		/* end id -> struct stream */
 	GHashTable *works;		/* work item -> struct ivm_journey */
 	GHashTable *held;		/* (end, vector) -> GQueue */
+	GHashTable *raises;		/* (end, vector) -> struct raises */
 	GHashTable *counts;		/* (end, vector) -> struct ivm_counts */
 	GPtrArray *count_rows;		/* the same, in order of appearance */
 	struct ivm_assemble_stats stats;
@@ -73,15 +104,19 @@ struct ivm_counts *assemble_counts_of(struct ivm_assemble *a, const struct ivm_j
 struct thread *assemble_receiver(struct ivm_assemble *a, const struct ivm_journey *j);
 struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id);
 GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create);
+struct raises *assemble_raises(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
+void assemble_queue_by_id(GQueue *queue, struct ivm_journey *j);
 void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_record(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome);
 
 /* assemble_send.c */
 struct ivm_journey *assemble_take_open(struct thread *t);
+bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey *j);
+void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_start_work(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
-void assemble_finish_send(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
+void assemble_finish_send(struct thread *t, const struct ivm_event *e);
 void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_wake_reader(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_run_reader(struct ivm_assemble *a, const struct ivm_event *e);

@@ -4,7 +4,7 @@
  */
 #include "assemble_local.h"
 
-/* Takes over @j, accepted for its to_vcpu */
+/* Takes over @j, accepted for its to_vcpu by @t, or long ago: NULL */
 void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
@@ -15,6 +15,8 @@ void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_jou
 	if (rx && g_queue_is_empty(&slot->pending))
 		g_ptr_array_add(rx->active, j);
 	g_queue_push_tail(&slot->pending, j);
+	if (!t)
+		return;
 	t->accepted = slot;
 	t->accepted_id = j->id;
 }

@@ -33,35 +33,29 @@ static struct ivm_end *find_msi(struct ivm_assemble *a, const struct ivm_vm *vm,
 	return NULL;
 }
 
-/* What was held of this vector, and rung before @before_id, is raised with @by's accept */
-static void release_held(struct ivm_assemble *a, struct thread *t, const struct ivm_journey *by,
-			 uint64_t before_id)
+/* One that came after the guest left to unmask was not held until then */
+static void stamp_unmask(struct ivm_journey *j, uint64_t t_ns)
 {
-	GQueue *held = assemble_held(a, by->to_end, by->vector, false);
-	struct ivm_journey *j;
+	int p;
 
-	while (held && (j = g_queue_peek_head(held)) && j->id < before_id) {
-		g_queue_pop_head(held);
-		if (j->mode == IVM_M_UNKNOWN)
-			j->mode = by->mode;
-		if (by->t_ns[IVM_P_UNMASK] > j->t_ns[IVM_P_DISPATCH])
-			j->t_ns[IVM_P_UNMASK] = by->t_ns[IVM_P_UNMASK];
-		j->t_ns[IVM_P_ROUTE] = by->t_ns[IVM_P_ROUTE];
-		j->t_ns[IVM_P_ACCEPT] = by->t_ns[IVM_P_ACCEPT];
-		j->to_vcpu = by->to_vcpu;
-		j->irq_vector = by->irq_vector;
-		assemble_hand_over(a, t, j);
-	}
+	for (p = 0; p < IVM_P_UNMASK; p++)
+		if (j->t_ns[p] > t_ns)
+			return;
+	j->t_ns[IVM_P_UNMASK] = t_ns;
 }
 
-/* The end point takes the oldest: they are handed over in the order of their rings */
-static void hand_over_all(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j)
+/* @j is raised together with @by */
+static void ride_along(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j,
+		       const struct ivm_journey *by)
 {
-	const struct ivm_journey by = *j;
-
-	release_held(a, t, &by, by.id);
+	if (j->mode == IVM_M_UNKNOWN)
+		j->mode = by->mode;
+	stamp_unmask(j, by->t_ns[IVM_P_UNMASK]);
+	j->t_ns[IVM_P_ROUTE] = by->t_ns[IVM_P_ROUTE];
+	j->t_ns[IVM_P_ACCEPT] = by->t_ns[IVM_P_ACCEPT];
+	j->to_vcpu = by->to_vcpu;
+	j->irq_vector = by->irq_vector;
 	assemble_hand_over(a, t, j);
-	release_held(a, t, &by, UINT64_MAX);
 }
 
 /* A message in logical mode, or to everybody, is accepted once for each target */
@@ -85,20 +79,93 @@ struct ivm_journey *assemble_take_open(struct thread *t)
 	struct ivm_journey *j = g_memdup2(&t->sender.open, sizeof(*j));
 
 	memset(&t->sender.open, 0, sizeof(t->sender.open));
+	if (ivm_seen(j, IVM_P_SIGNAL))
+		ivm_note_kernel_path(j);
 	return j;
+}
+
+/* The end point takes the oldest: they are handed over in the order of their rings */
+static void hand_over_all(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j,
+			  GQueue *others)
+{
+	const struct ivm_journey by = *j;
+	struct ivm_journey *other;
+
+	while ((other = g_queue_peek_head(others)) && other->id < by.id)
+		ride_along(a, t, g_queue_pop_head(others), &by);
+	assemble_hand_over(a, t, j);
+	while ((other = g_queue_pop_head(others)))
+		ride_along(a, t, other, &by);
+}
+
+/* @j's interrupt may turn out to be that of others, too */
+static void note_raise(struct ivm_assemble *a, const struct ivm_journey *j, struct raise *raise)
+{
+	struct raise *last;
+
+	if (!raise->start_ns && !raise->flush_ns)
+		return;
+	raise->route_ns = j->t_ns[IVM_P_ROUTE];
+	raise->accept_ns = j->t_ns[IVM_P_ACCEPT];
+	raise->to_vcpu = j->to_vcpu;
+	raise->irq_vector = j->irq_vector;
+	raise->mode = j->mode;
+	last = assemble_raises(a, j->to_end, j->vector)->raise;
+	memmove(last + 1, last, (RAISES - 1) * sizeof(*last));
+	*last = *raise;
+}
+
+/*
+ * One work item runs once for all that signalled before it did.  Of those that
+ * are open still some may be about to be accepted by themselves.
+ */
+static void take_deferred(struct ivm_assemble *a, const struct ivm_journey *by, GQueue *others)
+{
+	GQueue *held = assemble_held(a, by->to_end, by->vector, true);
+	GList *l, *next;
+
+	for (l = held->head; l; l = next) {
+		next = l->next;
+		if (((struct ivm_journey *)l->data)->t_ns[IVM_P_DISPATCH] >= by->t_ns[IVM_P_WORK])
+			continue;
+		assemble_queue_by_id(others, l->data);
+		g_queue_delete_link(held, l);
+	}
 }
 
 static void accept_open(struct ivm_assemble *a, struct thread *t)
 {
 	struct ivm_journey *j = assemble_take_open(t);
+	g_auto(GQueue) others = G_QUEUE_INIT;
+	struct raise raise = { 0 };
 
+	if (ivm_seen(j, IVM_P_WORK))
+		take_deferred(a, j, &others);
+	raise.start_ns = j->t_ns[IVM_P_WORK];
+	note_raise(a, j, &raise);
 	use_route(t, j->to_end);
-	hand_over_all(a, t, j);
+	hand_over_all(a, t, j, &others);
 }
 
-/* A doorbell of any thread that is open, unaccepted, and leads to (end, vector) */
+/* It went up to QEMU and no further: the device holds it while the socket is full */
+static bool is_unsent(const struct ivm_journey *j)
+{
+	return ivm_seen(j, IVM_P_USER) && !ivm_seen(j, IVM_P_SEND) && !ivm_seen(j, IVM_P_SIGNAL);
+}
+
+/* May the receiver know of this open doorbell by now? */
+static bool can_be_raised(struct ivm_assemble *a, const struct ivm_end *to,
+			  const struct ivm_journey *j)
+{
+	if (is_unsent(j))
+		return j->t_ns[IVM_P_USER] < assemble_stream(a, to)->flush[0].t_ns;
+	return ivm_seen(j, IVM_P_SIGNAL) || !a->signal_seen;
+}
+
+/* The oldest doorbell that is open on any thread and leads to (end, vector) */
 static struct thread *find_open(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector)
 {
+	struct thread *oldest = NULL;
 	GHashTableIter it;
 	gpointer value;
 
@@ -106,33 +173,108 @@ static struct thread *find_open(struct ivm_assemble *a, const struct ivm_end *to
 	while (g_hash_table_iter_next(&it, NULL, &value)) {
 		const struct ivm_journey *j = &((struct thread *)value)->sender.open;
 
-		if (j->id && j->to_end == to->id && j->vector == vector)
-			return value;
+		if (j->id && j->to_end == to->id && j->vector == vector &&
+		    can_be_raised(a, to, j) &&
+		    (!oldest || j->id < oldest->sender.open.id))
+			oldest = value;
 	}
-	return NULL;
+	return oldest;
 }
 
-/* The oldest journey of (end, vector) that waits for someone else to raise it */
-static struct ivm_journey *take_waiting(struct ivm_assemble *a, const struct ivm_end *to,
-					uint32_t vector)
+static void take_received(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			  bool all, GQueue *taken)
 {
-	struct stream *stream = assemble_stream(a, to);
-	GQueue *held = assemble_held(a, to->id, vector, false);
-	struct thread *sender;
+	GQueue *received = &assemble_stream(a, to)->received;
+	GList *l, *next;
+
+	for (l = received->head; l && (all || !taken->length); l = next) {
+		next = l->next;
+		if (((struct ivm_journey *)l->data)->vector != vector)
+			continue;
+		assemble_queue_by_id(taken, l->data);
+		g_queue_delete_link(received, l);
+	}
+}
+
+/* Held by the sending device for a while, and received */
+bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey *j)
+{
+	return j->seq && j->seq <= stream->received_upto;
+}
+
+/* The oldest flush with doorbells of this vector that was received: its sequence */
+static uint64_t first_flushed(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector)
+{
+	const struct stream *stream = assemble_stream(a, to);
+	uint64_t first = UINT64_MAX;
 	GList *l;
 
-	for (l = stream->received.head; l; l = l->next) {
+	for (l = stream->unsent.head; l; l = l->next) {
+		const struct ivm_journey *j = l->data;
+
+		if (j->vector == vector && assemble_was_flushed(stream, j))
+			first = MIN(first, j->seq);
+	}
+	return first;
+}
+
+/* What the sending device held of a vector is one message, with a count */
+static void take_flushed(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			 uint64_t upto_seq, GQueue *taken)
+{
+	struct stream *stream = assemble_stream(a, to);
+	GList *l, *next;
+
+	for (l = stream->unsent.head; l; l = next) {
 		struct ivm_journey *j = l->data;
 
-		if (j->vector == vector) {
-			g_queue_delete_link(&stream->received, l);
-			return j;
-		}
+		next = l->next;
+		if (j->vector != vector || !j->seq || j->seq > upto_seq)
+			continue;
+		j->seq = 0;
+		assemble_queue_by_id(taken, j);
+		g_queue_delete_link(&stream->unsent, l);
 	}
-	if (held && !g_queue_is_empty(held))
-		return g_queue_pop_head(held);
-	sender = find_open(a, to, vector);
-	return sender ? assemble_take_open(sender) : NULL;
+}
+
+/* The oldest message of the vector that was received: its sequence */
+static uint64_t first_received(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector)
+{
+	GList *l;
+
+	for (l = assemble_stream(a, to)->received.head; l; l = l->next)
+		if (((struct ivm_journey *)l->data)->vector == vector)
+			return ((struct ivm_journey *)l->data)->seq;
+	return UINT64_MAX;
+}
+
+/*
+ * What waits for the receiving QEMU to raise it.  Its main loop handles messages
+ * one by one and in order; a vCPU of it has unmasked, and raises once for all.
+ * @raise: set to what is part of it as well, even if it closes later
+ */
+static void take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			 const struct thread *by_vcpu, GQueue *taken, struct raise *raise)
+{
+	GQueue *held = assemble_held(a, to->id, vector, true);
+	uint64_t flushed = first_flushed(a, to, vector);
+	struct ivm_journey *j;
+	struct thread *sender;
+
+	if (by_vcpu)
+		take_flushed(a, to, vector, assemble_stream(a, to)->received_upto, taken);
+	else if (flushed < first_received(a, to, vector))
+		take_flushed(a, to, vector, flushed, taken);
+	if (taken->length)
+		raise->flush_ns = assemble_stream(a, to)->flush[0].t_ns;
+	if (by_vcpu || !taken->length)
+		take_received(a, to, vector, by_vcpu, taken);
+	while ((j = g_queue_pop_head(held)))
+		assemble_queue_by_id(taken, j);
+	sender = taken->length ? NULL : find_open(a, to, vector);
+	if (sender)
+		assemble_queue_by_id(taken, assemble_take_open(sender));
+	raise->start_ns = by_vcpu ? by_vcpu->sender.route_ns : 0;
 }
 
 /* The QEMU main loop reads the socket: its thread is the process's first */
@@ -162,8 +304,8 @@ static void note_unmask(struct ivm_assemble *a, struct ivm_journey *j, const str
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 	const struct ivm_vcpu *vcpu = ivm_topology_vcpu(a->topology, tid);
 
-	if (vcpu && vcpu->vm == to->vm && t->sender.exit_ns > j->t_ns[IVM_P_DISPATCH])
-		j->t_ns[IVM_P_UNMASK] = t->sender.exit_ns;
+	if (vcpu && vcpu->vm == to->vm)
+		stamp_unmask(j, t->sender.exit_ns);
 }
 
 /* The first target carried the journey; what the others get is no ring of its own */
@@ -177,22 +319,27 @@ static bool is_copy(struct ivm_assemble *a, const struct thread *t, const struct
 	return true;
 }
 
-/* Ends of one device, towards several peers, share its vectors */
-static struct ivm_journey *take_raised(struct ivm_assemble *a, const struct ivm_vm *vm,
-				       const struct ivm_sender *s, bool *is_known)
+/*
+ * Ends of one device, towards several peers, share its vectors.
+ * Return: whether the message is that of any link.
+ */
+static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct thread *t,
+			uint32_t tid, GQueue *taken, struct raise *raise)
 {
-	struct ivm_journey *j = NULL;
+	const struct thread *by_vcpu = ivm_topology_vcpu(a->topology, tid) ? t : NULL;
+	const struct ivm_sender *s = &t->sender;
 	const struct ivm_end *to;
+	bool is_known = false;
 	uint32_t vector;
 	guint i = 0;
 
-	*is_known = false;
-	while (!j && (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
-		*is_known = true;
-		j = take_waiting(a, to, vector);
+	while (!taken->length &&
+	       (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
+		is_known = true;
+		take_waiting(a, to, vector, by_vcpu, taken, raise);
 		i = to->id;
 	}
-	return j;
+	return is_known;
 }
 
 /*
@@ -203,13 +350,16 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 {
 	const struct ivm_sender *s = &t->sender;
 	const struct ivm_vm *vm = ivm_topology_vm(a->topology, e->tgid);
+	g_auto(GQueue) taken = G_QUEUE_INIT;
+	struct raise raise = { 0 };
 	struct ivm_journey *j;
 	bool is_known;
 
 	if (!vm || !s->route_ns || (e->flags & IVM_EV_F_HARDIRQ) ||
 	    MSI_VECTOR(s->msi_data) != e->b || is_copy(a, t, e))
 		return;
-	j = take_raised(a, vm, s, &is_known);
+	is_known = take_raised(a, vm, t, e->tid, &taken, &raise);
+	j = g_queue_pop_head(&taken);
 	if (!j) {
 		if (is_known)
 			assemble_note_other(a, vm, e);
@@ -222,7 +372,8 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 	j->to_vcpu = e->a;
 	j->irq_vector = e->b;
 	use_route(t, j->to_end);
-	hand_over_all(a, t, j);
+	note_raise(a, j, &raise);
+	hand_over_all(a, t, j, &taken);
 }
 
 static enum ivm_mode observed_from_config(uint32_t mode)
@@ -280,6 +431,83 @@ void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const stru
 		assemble_record_as(a, assemble_take_open(t), IVM_O_DROPPED);
 }
 
+static bool is_pending(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+	struct slot *slot = assemble_slot(a, to->vm, j->to_vcpu, j->irq_vector, false);
+	GList *l;
+
+	for (l = slot ? slot->pending.head : NULL; l; l = l->next)
+		if (((struct ivm_journey *)l->data)->t_ns[IVM_P_ACCEPT] == j->t_ns[IVM_P_ACCEPT])
+			return true;
+	return false;
+}
+
+static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
+		    const struct raise *raise)
+{
+	if (is_unsent(j))
+		return j->t_ns[IVM_P_USER] < raise->flush_ns;
+	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL))
+		return false;
+	return j->t_ns[IVM_P_DISPATCH] < raise->start_ns &&
+	       j->t_ns[IVM_P_SEND] < raise->start_ns && j->t_ns[IVM_P_SIGNAL] < raise->start_ns;
+}
+
+/* The first interrupt that @j was part of while its doorbell was open still, or NULL */
+static const struct raise *find_raise(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct raise *raise = assemble_raises(a, j->to_end, j->vector)->raise;
+	unsigned int i;
+
+	for (i = 0; i < RAISES && is_part(a, j, &raise[i]); i++)
+		;
+	return i ? &raise[i - 1] : NULL;
+}
+
+static void join_raise(struct ivm_assemble *a, struct ivm_journey *j, const struct raise *raise)
+{
+	j->t_ns[IVM_P_ROUTE] = raise->route_ns;
+	j->t_ns[IVM_P_ACCEPT] = raise->accept_ns;
+	j->to_vcpu = raise->to_vcpu;
+	j->irq_vector = raise->irq_vector;
+	if (j->mode == IVM_M_UNKNOWN)
+		j->mode = raise->mode;
+	if (is_pending(a, j)) {
+		assemble_hand_over(a, NULL, j);
+		return;
+	}
+	assemble_counts_of(a, j)->accepted++;
+	assemble_record_as(a, j, IVM_O_COALESCED);
+}
+
+/* The first flush that what was held at @t_ns can be in: its sequence, or 0 */
+static uint64_t flush_after(const struct stream *stream, uint64_t t_ns)
+{
+	uint64_t seq = 0;
+	unsigned int i;
+
+	for (i = 0; i < FLUSHES && stream->flush[i].t_ns > t_ns; i++)
+		seq = stream->flush[i].seq;
+	return seq;
+}
+
+/* A doorbell that closes without an accept waits for somebody else to raise it */
+void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
+	const struct raise *raise = find_raise(a, j);
+
+	if (raise) {
+		join_raise(a, j, raise);
+	} else if (is_unsent(j)) {
+		j->seq = flush_after(stream, j->t_ns[IVM_P_USER]);
+		assemble_queue_by_id(&stream->unsent, j);
+	} else {
+		assemble_hold(a, j);
+	}
+}
+
 /*
  * A write(2) to an eventfd of a device whose doorbells KVM does not know, or of
  * a process that has none: the journey begins here.
@@ -298,7 +526,7 @@ static void open_write(struct ivm_assemble *a, struct thread *t, const struct iv
 		return;
 	/* Its last write raised nothing: the vector is masked */
 	if (j->id)
-		assemble_hold(a, assemble_take_open(t));
+		assemble_set_aside(a, assemble_take_open(t));
 	ivm_sender_write(&t->sender, e, ++a->last_id);
 	address_journey(j, from, vector);
 	vcpu = ivm_topology_vcpu(a->topology, e->tid);
@@ -337,7 +565,7 @@ void assemble_start_work(struct ivm_assemble *a, struct thread *t, const struct 
 	struct ivm_journey *j = g_hash_table_lookup(a->works, &key);
 
 	if (t->sender.open.id)
-		assemble_hold(a, assemble_take_open(t));
+		assemble_set_aside(a, assemble_take_open(t));
 	t->sender.route_ns = 0;
 	if (!j)
 		return;
@@ -375,26 +603,24 @@ static void note_sent(struct ivm_assemble *a, const struct ivm_event *e)
 	stream->sent_upto = MAX(stream->sent_upto, e->b);
 }
 
-/*
- * The device flushes what a full socket made it hold, under the BQL: doorbells
- * still open that went up to QEMU and were not sent are among it.
- */
-static void hold_unsent(struct ivm_assemble *a, const struct ivm_event *e)
+/* The device sends what a full socket made it hold */
+static void note_flush(struct ivm_assemble *a, const struct ivm_event *e)
 {
 	const struct ivm_end *from = ivm_topology_socket(a->topology, e->tgid, e->c);
-	GHashTableIter it;
-	gpointer value;
+	struct stream *stream;
+	GList *l;
 
-	g_hash_table_iter_init(&it, a->threads);
-	while (from && g_hash_table_iter_next(&it, NULL, &value)) {
-		const struct ivm_journey *j = &((struct thread *)value)->sender.open;
-
-		if (j->id && j->from_end == from->id && ivm_seen(j, IVM_P_USER))
-			assemble_hold(a, assemble_take_open(value));
-	}
+	if (!from || !from->peer)
+		return;
+	stream = assemble_stream(a, from->peer);
+	memmove(stream->flush + 1, stream->flush, (FLUSHES - 1) * sizeof(*stream->flush));
+	stream->flush[0] = (struct flush) { .seq = e->b, .t_ns = e->t_ns };
+	for (l = stream->unsent.head; l; l = l->next)
+		if (!((struct ivm_journey *)l->data)->seq)
+			((struct ivm_journey *)l->data)->seq = e->b;
 }
 
-void assemble_finish_send(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
+void assemble_finish_send(struct thread *t, const struct ivm_event *e)
 {
 	struct stream *stream = t->sending;
 	struct ivm_journey *j = stream ? assemble_find_id(&stream->sent, t->sending_id) : NULL;
@@ -403,7 +629,7 @@ void assemble_finish_send(struct ivm_assemble *a, struct thread *t, const struct
 	if (!j || ivm_stream_step(j, e) != IVM_ST_HELD)
 		return;
 	g_queue_remove(&stream->sent, j);
-	assemble_hold(a, j);
+	assemble_queue_by_id(&stream->unsent, j);
 }
 
 /* On a host that shows routes, what has none is a timer or an IPI, whatever its vector */
@@ -424,6 +650,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 		a->route_seen = true;
 		t->copies_for = 0;
 	}
+	a->signal_seen |= e->type == IVM_EV_SIGNAL || e->type == IVM_EV_EVENTFD_WRITE;
 	if (is_local(a, t, e)) {
 		assemble_note_other(a, ivm_topology_vm(a->topology, e->tgid), e);
 		return;
@@ -431,7 +658,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 	if ((e->type == IVM_EV_SENDMSG || e->type == IVM_EV_WRITE) &&
 	    !(was_open && is_open_fd(a, t, e))) {
 		if (e->type == IVM_EV_SENDMSG && e->a && !was_open)
-			hold_unsent(a, e);
+			note_flush(a, e);
 		if (e->type == IVM_EV_WRITE)
 			open_write(a, t, e);
 		return;
@@ -440,7 +667,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 	switch (ivm_sender_step(&t->sender, e)) {
 	case IVM_S_CLOSE:
 		ivm_note_kernel_path(&t->sender.open);
-		assemble_hold(a, assemble_take_open(t));
+		assemble_set_aside(a, assemble_take_open(t));
 		break;
 	case IVM_S_ACCEPTED:
 		accept_open(a, t);
@@ -493,6 +720,7 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 	if (!to || !e->b)
 		return;
 	stream = assemble_stream(a, to);
+	stream->received_upto = MAX(stream->received_upto, e->b);
 	/* Before the first send was seen nothing can be missed */
 	if (stream->sent_upto && e->b > stream->sent_upto) {
 		a->stats.stream_gaps += e->b - MAX(stream->sent_upto, e->a - 1);

@@ -2,6 +2,8 @@
 /*
  * Where journeys wait for their next event, and how they leave.
  */
+#include <string.h>
+
 #include "assemble_local.h"
 
 struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid)
@@ -34,9 +36,10 @@ static void reset_stream(struct ivm_assemble *a, struct stream *stream, uint64_t
 {
 	struct ivm_journey *j;
 
-	while ((j = g_queue_pop_head(&stream->sent)))
+	while ((j = g_queue_pop_head(&stream->sent)) || (j = g_queue_pop_head(&stream->unsent)))
 		assemble_record_as(a, j, IVM_O_DROPPED);
-	stream->sent_upto = 0;
+	stream->sent_upto = stream->received_upto = 0;
+	memset(stream->flush, 0, sizeof(stream->flush));
 	stream->link_id = link_id;
 }
 
@@ -113,6 +116,19 @@ GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, 
 	return held;
 }
 
+/* Zeroed before the first one */
+struct raises *assemble_raises(struct ivm_assemble *a, uint32_t to_end, uint32_t vector)
+{
+	gpointer key = vector_key(to_end, vector);
+	struct raises *raises = g_hash_table_lookup(a->raises, key);
+
+	if (!raises) {
+		raises = g_new0(struct raises, 1);
+		g_hash_table_insert(a->raises, key, raises);
+	}
+	return raises;
+}
+
 static gint by_id(gconstpointer x, gconstpointer y, gpointer unused)
 {
 	const struct ivm_journey *a = x, *b = y;
@@ -121,10 +137,15 @@ static gint by_id(gconstpointer x, gconstpointer y, gpointer unused)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
+void assemble_queue_by_id(GQueue *queue, struct ivm_journey *j)
+{
+	g_queue_insert_sorted(queue, j, by_id, NULL);
+}
+
 /* A work item or a flush may put one aside after a younger one */
 void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j)
 {
-	g_queue_insert_sorted(assemble_held(a, j->to_end, j->vector, true), j, by_id, NULL);
+	assemble_queue_by_id(assemble_held(a, j->to_end, j->vector, true), j);
 }
 
 static void count_outcome(struct ivm_assemble *a, const struct ivm_journey *j)
