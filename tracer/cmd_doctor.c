@@ -76,7 +76,8 @@ static void gather_facts(struct checkup *c)
 	uname(&c->host);
 	read_clocksource(c->clocksource, sizeof(c->clocksource));
 	add_fact(c, "kernel", c->host.release, true);
-	add_fact(c, "backend", ivm_session_backend(c->session), !ivm_session_fallback(c->session));
+	add_fact(c, "backend", ivm_session_backend(c->session),
+		 !c->err && !ivm_session_fallback(c->session));
 	add_fact(c, "bpf", refused ? "refused" : "permitted", !refused);
 	add_fact(c, "btf", access("/sys/kernel/btf/vmlinux", R_OK) ? "absent" : "present",
 		 !access("/sys/kernel/btf/vmlinux", R_OK));

@@ -164,13 +164,7 @@ static int open_source(struct ivm_session *s, const struct ivm_source_ops *ops)
 	return source_result(s, ops->open(s->source));
 }
 
-/* Refused by this host, or unknown to it: another way may be open */
-static bool is_refusal(int err)
-{
-	return err == -EPERM || err == -EACCES || err == -ENOSYS || err == -ENOENT ||
-	       err == -EINVAL || err == -ESRCH;
-}
-
+/* Where this host refuses BPF, or knows too little of it, another way may be open */
 static int open_any_source(struct ivm_session *s)
 {
 	int err, refused;
@@ -178,10 +172,11 @@ static int open_any_source(struct ivm_session *s)
 	if (s->opts.backend == IVM_BACKEND_TRACEFS)
 		return open_source(s, &ivm_source_tracefs);
 	refused = open_source(s, &ivm_source_bpf);
-	if (s->opts.backend == IVM_BACKEND_BPF || !is_refusal(refused))
+	if (s->opts.backend == IVM_BACKEND_BPF || !refused || refused == -ENOMEM)
 		return refused;
 	g_strlcpy(s->fallback, s->why, sizeof(s->fallback));
 	s->source->ops->close(s->source);
+	ivm_hooks_init(s->hooks);
 	err = open_source(s, &ivm_source_tracefs);
 	if (!err)
 		return 0;
@@ -596,7 +591,7 @@ void ivm_session_probed(struct ivm_session *s)
 
 const char *ivm_session_backend(const struct ivm_session *s)
 {
-	return s->source ? s->source->ops->name : "none";
+	return s->vcpus ? s->source->ops->name : "none";
 }
 
 const char *ivm_session_fallback(const struct ivm_session *s)

@@ -171,7 +171,7 @@ const char *ivm_session_why(const struct ivm_session *s);
  * ivm_session_backend() - where the events come from
  * @s: a session, may have failed to open
  *
- * Return: "bpf" or "tracefs"; "none" if neither could be tried.
+ * Return: "bpf" or "tracefs"; "none" if the session did not open.
  */
 const char *ivm_session_backend(const struct ivm_session *s);
 

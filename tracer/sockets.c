@@ -94,7 +94,8 @@ static bool is_way(const struct way *w, const struct ivm_end *from, const struct
 	       w->fd[1] == to->page.socket_fd;
 }
 
-static void want_way(struct ivm_sockets *s, const struct ivm_end *from, const struct ivm_end *to)
+/* Return: true if it is new */
+static bool want_way(struct ivm_sockets *s, const struct ivm_end *from, const struct ivm_end *to)
 {
 	struct way *w;
 	guint i;
@@ -103,7 +104,7 @@ static void want_way(struct ivm_sockets *s, const struct ivm_end *from, const st
 		w = g_ptr_array_index(s->ways, i);
 		if (is_way(w, from, to)) {
 			w->wanted = true;
-			return;
+			return false;
 		}
 	}
 	w = g_new0(struct way, 1);
@@ -114,6 +115,7 @@ static void want_way(struct ivm_sockets *s, const struct ivm_end *from, const st
 	w->fd[1] = to->page.socket_fd;
 	w->wanted = true;
 	g_ptr_array_add(s->ways, w);
+	return true;
 }
 
 static void index_ways(struct ivm_sockets *s)
@@ -139,9 +141,12 @@ static void index_ways(struct ivm_sockets *s)
  *
  * What a link-up begins is another stream, though it may have the same
  * descriptors.
+ *
+ * Return: true if there are new ones.
  */
-void ivm_sockets_follow(struct ivm_sockets *s, const struct ivm_topology *topology)
+bool ivm_sockets_follow(struct ivm_sockets *s, const struct ivm_topology *topology)
 {
+	bool is_new = false;
 	guint i;
 
 	for (i = 0; i < s->ways->len; i++)
@@ -151,12 +156,13 @@ void ivm_sockets_follow(struct ivm_sockets *s, const struct ivm_topology *topolo
 		const struct ivm_end *to = from->peer;
 
 		if (!from->dead && to && from->page.socket_fd >= 0 && to->page.socket_fd >= 0)
-			want_way(s, from, to);
+			is_new |= want_way(s, from, to);
 	}
 	for (i = s->ways->len; i-- > 0;)
 		if (!((struct way *)g_ptr_array_index(s->ways, i))->wanted)
 			g_ptr_array_remove_index_fast(s->ways, i);
 	index_ways(s);
+	return is_new;
 }
 
 /* ---- looking for the common start ---- */

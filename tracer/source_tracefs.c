@@ -25,8 +25,8 @@
 #include "tracefs_reader.h"
 
 #define MSEC_NS		1000000ull
-#define ARM_LOOKS	20
-#define ARM_LOOK_US	1000
+#define FIRST_LOOKS	20
+#define FIRST_LOOK_US	1000
 #define STRANGER_NS	(1000 * MSEC_NS)	/* a number may be another thread's then */
 
 #define KVM_TRACE_MMIO_WRITE	2
@@ -677,6 +677,17 @@ static void forget_strangers(struct tracefs_source *s, bool now)
 	s->strangers_ns = now_ns;
 }
 
+/* Before the first doorbell counts, or its message could have no number */
+static void find_places(struct tracefs_source *s)
+{
+	int i;
+
+	for (i = 0; i < FIRST_LOOKS && ivm_sockets_searching(s->sockets); i++) {
+		ivm_sockets_look(s->sockets);
+		g_usleep(FIRST_LOOK_US);
+	}
+}
+
 static int tracefs_follow(struct ivm_source *source, const struct ivm_topology *topology)
 {
 	struct tracefs_source *s = of(source);
@@ -701,7 +712,8 @@ static int tracefs_follow(struct ivm_source *source, const struct ivm_topology *
 	}
 	g_hash_table_foreach_remove(s->tasks, is_gone, s);
 	forget_strangers(s, g_hash_table_size(s->vms) != vms);
-	ivm_sockets_follow(s->sockets, topology);
+	if (ivm_sockets_follow(s->sockets, topology) && s->armed)
+		find_places(s);
 	return 0;
 }
 
@@ -709,15 +721,10 @@ static void tracefs_arm(struct ivm_source *source)
 {
 	struct tracefs_source *s = of(source);
 
-	int i;
 
 	ivm_reader_start(s->reader);
 	s->armed = true;
-	/* Before the first doorbell counts, or its message could have no number */
-	for (i = 0; i < ARM_LOOKS && ivm_sockets_searching(s->sockets); i++) {
-		ivm_sockets_look(s->sockets);
-		g_usleep(ARM_LOOK_US);
-	}
+	find_places(s);
 	s->armed_ns = ivm_now_ns();
 }
 

@@ -123,6 +123,7 @@ def check_doctor(tap, out, rig, report):
         tap.check(False, "doctor prints its hooks as JSON", str(error))
         return
     seen = report["host"]["hooks"]
+    tap.check(report["host"]["backend"] == "bpf", "this host does not refuse BPF")
     bad = {h: (d["state"], seen.get(h)) for h, d in doctor.items() if d["state"] != seen.get(h)}
     tap.check(doctor and not bad, "doctor and recording agree on each hook", f"{bad}")
     fired = {h: s["fired"] for h, s in report["host"]["hook_stats"].items()}
