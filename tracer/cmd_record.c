@@ -46,6 +46,7 @@ struct record {
 	char *output_text;
 	char *buffer_text;
 	char *backend_text;
+	char *raw_text;
 	gboolean strict_given;
 };
 
@@ -212,6 +213,29 @@ static void print_cause(void *arg, const char *cause)
 	ivm_fail("strict: %s", cause);
 }
 
+static int open_raw(struct record *r)
+{
+	if (!r->raw_text)
+		return 0;
+	r->opts.raw = fopen(r->raw_text, "we");
+	return r->opts.raw ? 0 : ivm_error(-errno, "cannot write %s", r->raw_text);
+}
+
+/* Half a file of events would replay to something else */
+static int close_raw(struct record *r)
+{
+	int err = 0;
+
+	if (!r->opts.raw)
+		return 0;
+	if (ferror(r->opts.raw))
+		err = -EIO;
+	if (fclose(r->opts.raw) && !err)
+		err = -errno;
+	r->opts.raw = NULL;
+	return err ? ivm_error(err, "cannot write %s", r->raw_text) : 0;
+}
+
 static int finish(struct record *r)
 {
 	int err = ivm_session_stop(r->session);
@@ -223,6 +247,9 @@ static int finish(struct record *r)
 	err = ivm_recording_finish(r->recording);
 	if (err)
 		return ivm_error(err, "cannot write %s", r->output);
+	err = close_raw(r);
+	if (err)
+		return err;
 	print_summary(r);
 	return 0;
 }
@@ -244,6 +271,9 @@ static int record(struct record *r)
 	int go[2] = { -1, -1 };
 	int err;
 
+	err = open_raw(r);
+	if (err)
+		return err;
 	err = ivm_session_open(&r->opts, &r->session);
 	if (err)
 		return session_error(r, err);
@@ -329,6 +359,8 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		{ "backend", 0, 0, G_OPTION_ARG_FILENAME, &r->backend_text,
 		  "Events from bpf or tracefs (default: auto)",
 		  "BACKEND" },
+		{ "raw", 0, 0, G_OPTION_ARG_FILENAME, &r->raw_text,
+		  "Also write every event to this file, as text for 'ivmtrace replay'", "FILE" },
 		{ "strict", 0, 0, G_OPTION_ARG_NONE, &r->strict_given,
 		  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode",
 		  NULL },
@@ -357,6 +389,7 @@ static void free_texts(struct record *r)
 	g_free(r->duration_text);
 	g_free(r->output_text);
 	g_free(r->buffer_text);
+	g_free(r->raw_text);
 	g_free(r->backend_text);
 }
 
@@ -374,6 +407,7 @@ static int run_record(int argc, char **argv)
 	end_child(&r);
 	ivm_recording_close(r.recording);
 	ivm_session_close(r.session);
+	close_raw(&r);
 	ivm_operands_clear(&operands);
 	free_texts(&r);
 	return ret;

@@ -101,6 +101,15 @@ const struct form_field form_end_fields[] = {
 	{ 0 }
 };
 
+const struct form_field form_wired_fields[] = {
+	FIELD(ivm_end, kind, "kind", KIND, true),
+	FIELD(ivm_end, bell_address, "bell", HEX, true),
+	FIELD(ivm_end, bell_peer, "bell_peer", DEC, false),
+	{ 0 }
+};
+
+_Static_assert(sizeof(enum ivm_end_kind) == sizeof(uint32_t), "fields have 4 or 8 bytes");
+
 #define VECTOR(member, key_, kind_)	FIELD(form_vector, member, key_, kind_, false)
 
 const struct form_field form_vector_fields[] = {
@@ -119,6 +128,12 @@ static const char *const mode_names[] = {
 	[IVM_MODE_IRQFD] = "irqfd",
 	[IVM_MODE_DIRECT] = "direct",
 	[IVM_MODE_AUTO] = "auto",
+};
+
+static const char *const kind_names[] = {
+	[IVM_END_LINK] = "link",
+	[IVM_END_IVSHMEM] = "ivshmem",
+	[IVM_END_FOREIGN] = "foreign",
 };
 
 /* By bit */
@@ -181,10 +196,11 @@ static int parse_signed(const struct form_field *field, const char *text, uint64
 	return err;
 }
 
-static int parse_mode(const char *text, uint64_t *value)
+static int parse_word(const char *text, const char *const *names, unsigned int count,
+		      uint64_t *value)
 {
-	for (*value = 0; *value < G_N_ELEMENTS(mode_names); (*value)++)
-		if (!strcmp(text, mode_names[*value]))
+	for (*value = 0; *value < count; (*value)++)
+		if (!strcmp(text, names[*value]))
 			return 0;
 	return -EINVAL;
 }
@@ -244,7 +260,10 @@ int form_parse(const struct form_field *field, const char *text, void *object)
 		err = parse_signed(field, text, &value);
 		break;
 	case FORM_MODE:
-		err = parse_mode(text, &value);
+		err = parse_word(text, mode_names, G_N_ELEMENTS(mode_names), &value);
+		break;
+	case FORM_KIND:
+		err = parse_word(text, kind_names, G_N_ELEMENTS(kind_names), &value);
 		break;
 	case FORM_VECTOR_FLAGS:
 		err = parse_vector_flags(text, &value);
@@ -306,6 +325,9 @@ static void print_value(const struct form_field *field, uint64_t value, FILE *ou
 		break;
 	case FORM_MODE:
 		fputs(value < G_N_ELEMENTS(mode_names) ? mode_names[value] : "unknown", out);
+		break;
+	case FORM_KIND:
+		fputs(value < G_N_ELEMENTS(kind_names) ? kind_names[value] : "unknown", out);
 		break;
 	case FORM_VECTOR_FLAGS:
 		print_vector_flags(value, out);

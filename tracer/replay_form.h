@@ -15,6 +15,7 @@ enum form_kind {
 	FORM_HEX,		/* all ones in 64 bits is "none" */
 	FORM_SIGNED,
 	FORM_MODE,		/* IVM_MODE_* */
+	FORM_KIND,		/* enum ivm_end_kind */
 	FORM_VECTOR_FLAGS,	/* IVM_LP_VEC_*, separated by commas */
 	FORM_NAME,		/* text, %XX for what could be misread */
 };
@@ -48,6 +49,7 @@ extern const struct form_field form_raw_fields[];
 extern const struct form_field form_vm_fields[];		/* of struct ivm_vm */
 extern const struct form_field form_vcpu_fields[];	/* of struct ivm_vcpu */
 extern const struct form_field form_end_fields[];	/* of struct ivm_linkpage */
+extern const struct form_field form_wired_fields[];	/* of struct ivm_end, without a page */
 extern const struct form_field form_vector_fields[];	/* of struct form_vector */
 
 bool form_has_offset(const struct form_field *fields, uint16_t offset);

@@ -263,11 +263,15 @@ static int read_vcpu(struct reader *r)
 	return 0;
 }
 
-static int check_page(struct reader *r, const struct ivm_linkpage *page)
+/* An end without a page may do nothing but ring */
+static int check_page(struct reader *r, const struct ivm_end *end, const struct ivm_linkpage *page)
 {
+	struct ivm_linkpage checked = *page;
 	const char *why = "";
 
-	if (ivm_linkpage_check(page, &why))
+	if (end && end->kind != IVM_END_LINK && !checked.vectors)
+		checked.vectors = 1;
+	if (ivm_linkpage_check(&checked, &why))
 		return refuse(r, "no link end can be like that: %s", why);
 	return 0;
 }
@@ -287,7 +291,7 @@ static int set_end(struct reader *r, struct ivm_vm *vm, uint64_t id)
 		form_page_init(&page);
 	err = parse_fields(r, 2, form_end_fields, NULL, &page);
 	if (!err)
-		err = check_page(r, &page);
+		err = check_page(r, end, &page);
 	if (err)
 		return err;
 	if (end)
@@ -326,6 +330,58 @@ static int read_end(struct reader *r)
 	return 0;
 }
 
+/* wired VM/ID kind=KIND bell=ADDRESS [bell_peer=N]: a new end that has no link page */
+static int read_wired(struct reader *r)
+{
+	struct ivm_end end = { 0 };
+	struct ivm_linkpage page;
+	uint64_t vm_id, id;
+	struct ivm_vm *vm;
+	int err;
+
+	err = expect_words(r, 3, UINT_MAX, "wired VM/ID kind=KIND bell=ADDRESS [bell_peer=N]");
+	if (!err)
+		err = parse_pair(r, "VM/END", r->words[1], IVM_REPLAY_VMS, &vm_id,
+				 IVM_REPLAY_ENDS, &id);
+	if (!err)
+		err = find_living_vm(r, vm_id, &vm);
+	if (!err)
+		err = parse_fields(r, 2, form_wired_fields, NULL, &end);
+	if (err)
+		return err;
+	if (id != r->topology->ends->len + 1)
+		return refuse(r, "the next end is number %u", r->topology->ends->len + 1);
+	if (end.kind == IVM_END_LINK)
+		return refuse(r, "an end of a link has its page: 'end' makes it");
+	form_page_init(&page);
+	ivm_topology_add_wired(r->topology, vm, end.kind, end.bell_address, end.bell_peer, &page,
+			       r->now_ns);
+	return 0;
+}
+
+/* pair END/END: without a link page nothing else tells who is whose peer */
+static int read_pair(struct reader *r)
+{
+	struct ivm_end *a, *b;
+	uint64_t a_id, b_id;
+	int err;
+
+	err = expect_words(r, 2, 2, "pair END/END");
+	if (!err)
+		err = parse_pair(r, "END/END", r->words[1], IVM_REPLAY_ENDS, &a_id,
+				 IVM_REPLAY_ENDS, &b_id);
+	if (err)
+		return err;
+	a = ivm_topology_end(r->topology, a_id);
+	b = ivm_topology_end(r->topology, b_id);
+	if (!a || a->dead || !b || b->dead)
+		return refuse(r, "there is no such end");
+	if (a->kind == IVM_END_LINK || b->kind == IVM_END_LINK)
+		return refuse(r, "ends of links are paired by link_id");
+	ivm_topology_pair(a, b);
+	return 0;
+}
+
 /* vector END/NUMBER KEY=VALUE... */
 static int read_vector(struct reader *r)
 {
@@ -350,7 +406,7 @@ static int read_vector(struct reader *r)
 	if (err)
 		return err;
 	form_vector_set(&page, number, &vector);
-	err = check_page(r, &page);
+	err = check_page(r, end, &page);
 	if (!err)
 		ivm_topology_update_end(r->topology, end, &page);
 	return err;
@@ -490,6 +546,8 @@ static const struct directive {
 	{ "vm", read_vm, CHANGE },
 	{ "vcpu", read_vcpu, CHANGE },
 	{ "end", read_end, CHANGE },
+	{ "wired", read_wired, CHANGE },
+	{ "pair", read_pair, CHANGE },
 	{ "vector", read_vector, CHANGE },
 	{ "arm", read_arm, MARK },
 	{ "stop", read_stop, MARK },

@@ -14,6 +14,8 @@
 /* An end as the file has it */
 struct written_end {
 	struct ivm_linkpage page;
+	uint32_t peer;			/* if it has no page to tell it */
+	bool is_new;
 	bool dead;
 };
 
@@ -199,6 +201,7 @@ static struct written_end *written(struct ivm_replay_writer *w, guint i)
 	if (i < w->ends->len)
 		return g_ptr_array_index(w->ends, i);
 	end = g_new0(struct written_end, 1);
+	end->is_new = true;
 	form_page_init(&end->page);
 	g_ptr_array_add(w->ends, end);
 	return end;
@@ -213,12 +216,35 @@ static void write_ends(struct ivm_replay_writer *w, const struct ivm_topology *t
 		struct written_end *before = written(w, i);
 		g_autofree char *start = NULL;
 
+		if (before->is_new && end->kind != IVM_END_LINK) {
+			fprintf(w->out, "%" PRIu64 " wired %u/%u", now_ns, end->vm->id, end->id);
+			print_fields(form_wired_fields, end, w->out);
+			fputc('\n', w->out);
+		}
+		before->is_new = false;
 		if (before->dead || !memcmp(&before->page, &end->page, sizeof(end->page)))
 			continue;
 		start = g_strdup_printf("%" PRIu64 " end %u/%u", now_ns, end->vm->id, end->id);
 		write_changes(w, start, form_end_fields, &end->page, &before->page);
 		write_vectors(w, end, &before->page, now_ns);
 		before->page = end->page;
+	}
+}
+
+/* Both ends say so; one line is enough */
+static void write_pairs(struct ivm_replay_writer *w, const struct ivm_topology *t, uint64_t now_ns)
+{
+	guint i;
+
+	for (i = 0; i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+		struct written_end *before = written(w, i);
+
+		if (end->kind == IVM_END_LINK || !end->peer || end->peer->id == before->peer)
+			continue;
+		before->peer = end->peer->id;
+		written(w, end->peer->id - 1)->peer = end->id;
+		fprintf(w->out, "%" PRIu64 " pair %u/%u\n", now_ns, end->id, end->peer->id);
 	}
 }
 
@@ -265,6 +291,7 @@ int ivm_replay_write_topology(struct ivm_replay_writer *w, const struct ivm_topo
 	write_vms(w, topology, now_ns);
 	write_vcpus(w, topology, now_ns);
 	write_ends(w, topology, now_ns);
+	write_pairs(w, topology, now_ns);
 	write_gone(w, topology, now_ns);
 	return result(w);
 }

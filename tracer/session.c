@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "discover.h"
 #include "irqfds.h"
+#include "replay.h"
 #include "session.h"
 #include "source.h"
 #include "stamps.h"
@@ -37,6 +38,7 @@ struct ivm_session {
 	struct ivm_assemble *assemble;
 	struct ivm_stamps *stamps;
 	struct ivm_recording *recording;
+	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
 	GArray *held;			/* struct ivm_event by time, not complete yet */
 	uint64_t ran_ns;
 	uint64_t scanned_ns;
@@ -96,6 +98,7 @@ static void take_event(void *arg, const struct ivm_event *e)
 /* Works off all events stamped before @until_ns */
 static int run_until(struct ivm_session *s, uint64_t until_ns)
 {
+	int err = 0;
 	guint i;
 
 	for (i = 0; i < s->held->len; i++) {
@@ -104,10 +107,14 @@ static int run_until(struct ivm_session *s, uint64_t until_ns)
 		if (e->t_ns >= until_ns)
 			break;
 		ivm_assemble_event(s->assemble, e);
+		if (s->raw && !err)
+			err = ivm_replay_write_event(s->raw, e);
 	}
 	if (i)
 		g_array_remove_range(s->held, 0, i);
-	return ivm_assemble_run(s->assemble, until_ns);
+	if (s->raw)
+		ivm_replay_write_settle(s->raw);
+	return err ? err : ivm_assemble_run(s->assemble, until_ns);
 }
 
 /* Its reason is ours */
@@ -116,6 +123,12 @@ static int source_result(struct ivm_session *s, int err)
 	if (err)
 		g_strlcpy(s->why, s->source->why, sizeof(s->why));
 	return err;
+}
+
+/* Before the events that it explains */
+static int write_topology(struct ivm_session *s, uint64_t now_ns)
+{
+	return s->raw ? ivm_replay_write_topology(s->raw, s->topology, now_ns) : 0;
 }
 
 static int scan(struct ivm_session *s, bool everything)
@@ -129,6 +142,9 @@ static int scan(struct ivm_session *s, bool everything)
 	err = ivm_discover_scan(s->discover, now, everything);
 	if (err)
 		return fail(s, err, "cannot look for VMs in /proc");
+	err = write_topology(s, now);
+	if (err)
+		return fail(s, err, "cannot write the events");
 	return source_result(s, s->source->ops->follow(s->source, s->topology));
 }
 
@@ -225,6 +241,8 @@ int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **s
 
 	*session = s;
 	s->opts = *opts;
+	if (opts->raw)
+		s->raw = ivm_replay_writer_new(opts->raw);
 	ivm_hooks_init(s->hooks);
 	return open_parts(s);
 }
@@ -249,6 +267,8 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	s->recording = recording;
 	stamp_start(s);
 	s->armed_ns = ivm_now_ns();
+	if (s->raw)
+		ivm_replay_write_arm(s->raw, s->armed_ns);
 	s->source->ops->arm(s->source);
 	err = ivm_stamps_start(s->stamps, recording);
 	return err ? fail(s, err, "cannot write the recording") : 0;
@@ -361,6 +381,8 @@ static int settle(struct ivm_session *s)
 	if (!err)
 		err = ivm_discover_scan(s->discover, now + IVM_DISCOVER_LINGER_NS, false);
 	if (!err)
+		err = write_topology(s, now);
+	if (!err)
 		err = ivm_assemble_finish(s->assemble);
 	return err && !s->why[0] ? fail(s, err, "cannot write the recording") : err;
 }
@@ -371,6 +393,8 @@ int ivm_session_stop(struct ivm_session *s)
 
 	s->stopped_ns = ivm_now_ns();
 	ivm_assemble_stop(s->assemble, s->stopped_ns);
+	if (s->raw)
+		ivm_replay_write_stop(s->raw, s->stopped_ns);
 	err = drain(s);
 	if (!err)
 		err = ivm_stamps_stop(s->stamps, s->stopped_ns);
@@ -402,27 +426,36 @@ const char *ivm_session_rig(void)
 	return strstr(cpuinfo, "QEMU TCG CPU") ? "lab" : "native";
 }
 
+/* The recording and the raw events say the same of the host */
+static int put_meta(struct ivm_session *s, struct ivm_recording *r, const char *key,
+		    const char *value)
+{
+	int err = ivm_recording_set(r, key, value);
+
+	return err || !s->raw ? err : ivm_replay_write_meta(s->raw, key, value);
+}
+
 static int record_host(struct ivm_session *s, struct ivm_recording *r)
 {
 	struct utsname host;
 	int err;
 
 	uname(&host);
-	err = ivm_recording_set(r, "kernel", host.release);
+	err = put_meta(s, r, "kernel", host.release);
 	if (!err)
-		err = ivm_recording_set(r, "arch", host.machine);
+		err = put_meta(s, r, "arch", host.machine);
 	if (!err)
-		err = ivm_recording_set(r, "rig", ivm_session_rig());
+		err = put_meta(s, r, "rig", ivm_session_rig());
 	if (!err)
-		err = ivm_recording_set(r, "backend", s->source->ops->name);
+		err = put_meta(s, r, "backend", s->source->ops->name);
 	if (!err)
 		err = ivm_recording_set(r, "clock", "monotonic");
 	if (!err)
-		err = ivm_recording_set(r, "vcpu_source", ivm_vcpus_source(s->vcpus));
+		err = put_meta(s, r, "vcpu_source", ivm_vcpus_source(s->vcpus));
 	if (!err && ivm_stamps_why_not(s->stamps))
-		err = ivm_recording_set(r, "stamps_unused", ivm_stamps_why_not(s->stamps));
+		err = put_meta(s, r, "stamps_unused", ivm_stamps_why_not(s->stamps));
 	if (!err)
-		err = ivm_recording_set(r, "start", s->start);
+		err = put_meta(s, r, "start", s->start);
 	if (!err)
 		err = ivm_recording_set_u64(r, "start_ns", s->armed_ns);
 	if (!err)
@@ -439,23 +472,28 @@ static int record_hooks(struct ivm_session *s, struct ivm_recording *r)
 		hook = &s->hooks[i];
 		err = ivm_recording_add_hook(r, hook->name, ivm_hook_shown(hook), hook->emitted,
 					     hook->missed + hook->lost, hook->run_ns);
+		if (!err && s->raw)
+			err = ivm_replay_write_hook(s->raw, hook->name, ivm_hook_shown(hook),
+						    hook->emitted, hook->missed + hook->lost,
+						    hook->run_ns);
 	}
 	return err;
 }
 
+struct lost_row {
+	const char *source;
+	uint64_t count;
+};
+
+/* What was lost on the way to the assembler, which counts what did not fit by itself */
 static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 {
-	const struct ivm_assemble_stats *stats = ivm_assemble_stats(s->assemble);
-	const struct ivm_stamps_stats *stamps = ivm_stamps_stats(s->stamps);
 	struct ivm_session_lost lost;
 	unsigned int i;
 	int err = 0;
 
 	ivm_session_lost(s, &lost);
-	const struct {
-		const char *source;
-		uint64_t count;
-	} rows[] = {
+	const struct lost_row rows[] = {
 		{ "ringbuf", lost.source.ringbuf },
 		{ "map", lost.source.map },
 		{ "recursion", lost.source.recursion },
@@ -463,30 +501,30 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "unplaced", lost.source.unplaced },
 		{ "link_page", lost.page },
 		{ "contradictions", lost.contradictions },
-		{ "late", stats->late },
-		{ "stream_gaps", stats->stream_gaps },
-		{ "unmatched", stats->unmatched },
-		{ "before_start", stats->before_start },
-		{ "disordered", stats->disordered },
+	};
+
+	for (i = 0; i < G_N_ELEMENTS(rows) && !err; i++) {
+		err = ivm_recording_add_lost(r, rows[i].source, rows[i].count);
+		if (!err && s->raw)
+			err = ivm_replay_write_lost(s->raw, rows[i].source, rows[i].count);
+	}
+	return err;
+}
+
+static int record_lost_stamps(struct ivm_session *s, struct ivm_recording *r)
+{
+	const struct ivm_stamps_stats *stamps = ivm_stamps_stats(s->stamps);
+	const struct lost_row rows[] = {
 		{ "stamp_overrun", stamps->overrun },
 		{ "stamp_unmatched", stamps->unmatched },
 		{ "stamp_dropped", stamps->dropped },
 		{ "stamp_disordered", stamps->disordered },
 	};
+	unsigned int i;
+	int err = 0;
 
 	for (i = 0; i < G_N_ELEMENTS(rows) && !err; i++)
 		err = ivm_recording_add_lost(r, rows[i].source, rows[i].count);
-	return err;
-}
-
-static int record_counts(struct ivm_session *s, struct ivm_recording *r)
-{
-	const GPtrArray *counts = ivm_assemble_counts(s->assemble);
-	int err = 0;
-	guint i;
-
-	for (i = 0; i < counts->len && !err; i++)
-		err = ivm_recording_add_counts(r, g_ptr_array_index(counts, i));
 	return err;
 }
 
@@ -502,9 +540,11 @@ int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording)
 	if (!err)
 		err = record_hooks(s, recording);
 	if (!err)
-		err = record_counts(s, recording);
+		err = ivm_recording_add_assembly(recording, s->assemble);
 	if (!err)
 		err = record_lost(s, recording);
+	if (!err)
+		err = record_lost_stamps(s, recording);
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -626,6 +666,7 @@ void ivm_session_close(struct ivm_session *s)
 	if (s->source)
 		s->source->ops->close(s->source);
 	ivm_stamps_free(s->stamps);
+	ivm_replay_writer_free(s->raw);
 	ivm_assemble_free(s->assemble);
 	ivm_discover_free(s->discover);
 	ivm_irqfds_close(s->irqfds);

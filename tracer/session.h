@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "assemble.h"
@@ -52,6 +53,8 @@ struct ivm_session_opts {
 	bool wires;			/* also use what KVM has bound to eventfds: finds
 					 * ivshmem-doorbell pairs, checks link pages */
 	bool foreign;			/* ... and all others that write to such eventfds */
+	FILE *raw;			/* takes every event and what it is about, as docs/replay.md
+					 * says; stays the caller's; NULL: nobody wants them */
 };
 
 /* Where records were lost; all zero in a good recording */
