@@ -145,7 +145,10 @@ static int scan(struct ivm_session *s, bool everything)
 	err = write_topology(s, now);
 	if (err)
 		return fail(s, err, "cannot write the events");
-	return source_result(s, s->source->ops->follow(s->source, s->topology));
+	err = source_result(s, s->source->ops->follow(s->source, s->topology));
+	if (!err)
+		ivm_stamps_follow(s->stamps);
+	return err;
 }
 
 /* ---- opening ---- */

@@ -18,7 +18,7 @@
 #define MSEC_NS			1000000ull
 #define SAMPLE_NS		(100 * MSEC_NS)
 #define VCPUS_READ_NS		(1000 * MSEC_NS)
-#define LOOK_NS			(50 * MSEC_NS)	/* for new lanes, and into quiet ones */
+#define QUIET_NS		(50 * MSEC_NS)	/* until a lane without news is read again */
 #define CHUNK_STAMPS		4096u
 #define MAX_POLL_STAMPS		(1u << 20)	/* of one lane: a guest must not keep us busy */
 #define MAX_WRITERS		64u		/* vCPUs in the middle of a stamp */
@@ -211,14 +211,12 @@ static void refresh_lane(struct lane *lane)
 	lane->ring.stamps = 0;
 }
 
-static void find_lanes(struct ivm_stamps *s)
+void ivm_stamps_follow(struct ivm_stamps *s)
 {
-	uint64_t now = ivm_now_ns();
 	guint i;
 
-	if (now - s->looked_ns < LOOK_NS)
+	if (!s->recording || s->why_not)
 		return;
-	s->looked_ns = now;
 	for (i = 0; i < s->topology->ends->len; i++) {
 		const struct ivm_end *end = g_ptr_array_index(s->topology->ends, i);
 		struct lane *lane;
@@ -315,7 +313,7 @@ static int drain_lane(struct ivm_stamps *s, struct lane *lane, uint64_t now)
 	int err = 0;
 
 	/* Thousands of links without traffic must cost next to nothing */
-	if (lane->quiet_ns && now - lane->quiet_ns < LOOK_NS)
+	if (lane->quiet_ns && now - lane->quiet_ns < QUIET_NS)
 		return 0;
 	lane->quiet_ns = now;
 	if (read_ring(lane, &ring)) {
@@ -353,7 +351,6 @@ int ivm_stamps_poll(struct ivm_stamps *s)
 {
 	if (!s->recording || s->why_not)
 		return 0;
-	find_lanes(s);
 	look_at_clocks(s);
 	return poll_lanes(s, ivm_now_ns());
 }
@@ -376,6 +373,7 @@ int ivm_stamps_start(struct ivm_stamps *s, struct ivm_recording *recording)
 	if (s->why_not || !recording)
 		return 0;
 	sample_often(s);
+	ivm_stamps_follow(s);
 	return ivm_stamps_poll(s);
 }
 

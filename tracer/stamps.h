@@ -48,6 +48,15 @@ void ivm_stamps_free(struct ivm_stamps *s);
 int ivm_stamps_start(struct ivm_stamps *s, struct ivm_recording *recording);
 
 /**
+ * ivm_stamps_follow() - finds the lanes of links that came up
+ * @s: the stamps; if not started nothing happens
+ *
+ * Call it as soon as doorbells of a link open journeys: what a lane holds when it
+ * is found is old.
+ */
+void ivm_stamps_follow(struct ivm_stamps *s);
+
+/**
  * ivm_stamps_poll() - takes what guests have written, looks at their clocks
  * @s: the stamps; if not started nothing happens
  *

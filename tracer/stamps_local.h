@@ -35,7 +35,6 @@ struct ivm_stamps {
 	struct ivm_recording *recording;	/* NULL until started */
 	GPtrArray *lanes;			/* struct lane *, owned */
 	GHashTable *lane_by_end;		/* end id -> struct lane */
-	uint64_t looked_ns;			/* for new lanes */
 	uint64_t sampled_ns;
 	uint64_t vcpus_read_ns;
 	uint64_t stopped_ns;

@@ -9,6 +9,7 @@ that an error in bench's own cross-check does not hide one in the report.
 """
 import json
 import os
+import sqlite3
 import sys
 
 import jsonschema
@@ -139,6 +140,110 @@ def check_pingpong(tap, case, groups):
     tap.check(not bad, f"{case}: every ring is delivered", f"{bad[:1]}")
 
 
+def rows(db, sql, *args):
+    return db.execute(sql, args).fetchall()
+
+
+def check_stamp_counts(tap, case, db):
+    """Every journey has its stamps, and every stamp its journey."""
+    bad = rows(db, "SELECT mode, id, ring, isr FROM journeys WHERE ring IS NULL"
+                   " OR (isr IS NULL) != (outcome != 'delivered')")
+    tap.check(not bad, f"{case}: every journey has ring, every delivered one isr",
+              f"{len(bad)} have not: {bad[:3]}")
+    bad = rows(db, "SELECT * FROM lost WHERE source LIKE 'stamp%' AND count")
+    known = rows(db, "SELECT count(*) FROM lost WHERE source LIKE 'stamp%'")[0][0]
+    tap.check(known == 4 and not bad, f"{case}: no stamp lost, unmatched or contradicting", f"{bad}")
+
+
+class Direction:
+    """One vector of one end, with all its doorbells delivered: raw stamps, and what became of them."""
+
+    def __init__(self, db, end, peer, vector):
+        sql = 'SELECT tsc FROM stamps WHERE "end" = ? AND kind = ? AND vector = ? ORDER BY id'
+        self.rung = [r[0] for r in rows(db, sql, end, 1, vector)]
+        self.handled = [r[0] for r in rows(db, sql, peer, 2, vector)]
+        self.host = rows(db, "SELECT ring, isr FROM journeys WHERE from_end = ? AND vector = ?"
+                             " ORDER BY dispatch", end, vector)
+        bounds = dict(rows(db, 'SELECT "end", ring_err_ns FROM stamp_bounds'))
+        peers = dict(rows(db, 'SELECT "end", isr_err_ns FROM stamp_bounds'))
+        self.err_ns = (bounds.get(end) or 0) + (peers.get(peer) or 0)
+
+    def is_whole(self):
+        return (len(self.rung) == len(self.handled) == len(self.host) > 1 and
+                all(ring and isr for ring, isr in self.host))
+
+    def worst_ns(self):
+        """The guests' one-way times against the host's, but for what both clocks always differ."""
+        pace = ((self.host[-1][0] - self.host[0][0]) / (self.rung[-1] - self.rung[0]))
+        off = [(isr - ring) - (handled - rung) * pace
+               for (ring, isr), rung, handled in zip(self.host, self.rung, self.handled)]
+        return max(abs(o - off[0]) for o in off)
+
+
+def check_one_way(tap, case, db):
+    """
+    The guests' stamps by themselves, in the order of their lanes, against ring..isr.
+
+    Two guests' TSCs differ by a constant that no guest knows, so that the
+    times may differ by the same in every journey, and by nothing else.
+    """
+    bad, seen = [], 0
+    for end, peer, vector in rows(db, "SELECT DISTINCT from_end, to_end, vector FROM journeys"):
+        way = Direction(db, end, peer, vector)
+        if not way.is_whole():
+            bad.append((end, vector, "stamps and journeys are not equally many"))
+        elif way.worst_ns() > 2 * way.err_ns:
+            bad.append((end, vector, way.worst_ns(), way.err_ns))
+        seen += 1
+    tap.check(seen and not bad, f"{case}: guests' one-way times are the host's, within err_ns",
+              f"{len(bad)} of {seen}: {bad[:3]}")
+
+
+def check_round_trip(tap, case, db):
+    """What the guest measured with its own TSC against two journeys of the host's."""
+    worst, count, bad = 0, 0, []
+    for guest, end, vector in rows(db, "SELECT id, from_end, vector FROM guests"
+                                       " WHERE rtt_count > 0"):
+        peer, = rows(db, "SELECT to_end FROM journeys WHERE from_end = ? LIMIT 1", end)[0]
+        there = Direction(db, end, peer, vector)
+        back = Direction(db, peer, end, vector)
+        rtt = [r[0] for r in rows(db, "SELECT rtt_ns FROM guest_rtt WHERE guest = ?"
+                                      " ORDER BY rowid", guest)]
+        host = [(isr or 0) - (ring or 0)
+                for (ring, _), (_, isr) in zip(there.host, back.host)][-len(rtt):]
+        if len(host) != len(rtt) or not there.is_whole() or not back.is_whole():
+            bad.append((end, vector, len(host), len(rtt)))
+            continue
+        for mine, theirs in zip(host, rtt):
+            # The guest knows its TSC's pace to 10 ppm, and in whole ns
+            worst = max(worst, abs(mine - theirs))
+            if abs(mine - theirs) - theirs * 1e-5 - 2 > there.err_ns + back.err_ns:
+                bad.append((end, vector, mine, theirs))
+        count += len(rtt)
+    tap.check(count and not bad, f"{case}: {count} round trips by the guest's clock are the host's,"
+              " within err_ns", f"{len(bad)} are not: {bad[:3]}")
+    print(f"# {case}: round trips differ by {worst} ns at the most")
+
+
+def check_margins(db, case):
+    """How much room causality leaves for an error of the guests' clocks."""
+    for mode, before, after in rows(
+            db, 'SELECT mode, min(coalesce("exit", dispatch) - ring),'
+                " min(isr - coalesce(entry, eoi_standin, inject)) FROM journeys GROUP BY 1"):
+        print(f"# {case}: {mode}: never less than {before} ns from ring to the host, {after} ns"
+              " from the host to isr")
+
+
+def check_stamps(tap, case, args, path):
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    check_stamp_counts(tap, case, db)
+    check_margins(db, case)
+    if "pingpong" in args:
+        check_one_way(tap, case, db)
+        check_round_trip(tap, case, db)
+    db.close()
+
+
 def check_case(tap, case, args, out, rig):
     base = os.path.join(out, case)
     try:
@@ -160,6 +265,7 @@ def check_case(tap, case, args, out, rig):
     check_sums(tap, case, groups)
     check_lost(tap, case, report["lost"])
     check_hooks(tap, case, report, rig)
+    check_stamps(tap, case, args, base + ".ivm")
     if "pingpong" in args:
         check_pingpong(tap, case, groups)
     if case == "pingpong":
