@@ -5,6 +5,9 @@
  * Two passes over the journeys.  The first one counts and notes which points
  * all complete journeys of a group have: only then the anchors are known.  The
  * second one, a pass for each way of grouping, measures between the anchors.
+ *
+ * Where not every journey was kept, shapes take the journeys' place: each of
+ * them stands for many that have the same points.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +16,7 @@
 
 #include "breakdown.h"
 #include "cursor.h"
+#include "shapes.h"
 
 /* Finest group: what a journey tells of itself, as a hash key without holes */
 struct key {
@@ -57,6 +61,7 @@ struct ivm_breakdown {
 	GHashTable *class_by_key;	/* struct key * -> struct class *, owned */
 	GPtrArray *classes;		/* same, in order of appearance; not owned */
 	GPtrArray *mismatches;		/* char *, owned */
+	GPtrArray *shapes;		/* struct ivm_shape *; NULL: every journey is there */
 };
 
 /* ---- first pass: counting ---- */
@@ -129,7 +134,7 @@ static point_set points_of(const struct ivm_journey *j)
 
 static bool is_complete(const struct ivm_journey *j)
 {
-	return j->outcome == IVM_O_DELIVERED && !(j->flags & IVM_J_DISORDERED);
+	return ivm_is_complete(j->outcome, j->flags);
 }
 
 static uint64_t *outcome_count(struct ivm_group_counts *c, enum ivm_outcome outcome)
@@ -161,24 +166,56 @@ static void note_target(struct class *c, const struct ivm_journey *j)
 	g_array_append_val(c->targets, vcpu);
 }
 
-static void count_journey(struct class *c, const struct ivm_journey *j)
+/* A journey, or @times that are alike in all that counts */
+static void count_journey(struct class *c, const struct ivm_journey *j, uint64_t times)
 {
 	point_set points = points_of(j);
 
-	c->counts.rung++;
-	(*outcome_count(&c->counts, j->outcome))++;
+	c->counts.rung += times;
+	*outcome_count(&c->counts, j->outcome) += times;
 	if (ivm_seen(j, IVM_P_ACCEPT)) {
-		c->counts.accepted++;
+		c->counts.accepted += times;
 		note_target(c, j);
 	}
 	if (j->flags & IVM_J_POSTED)
-		c->counts.posted++;
+		c->counts.posted += times;
 	if (j->outcome == IVM_O_DELIVERED && (j->flags & IVM_J_DISORDERED))
-		c->counts.disordered++;
+		c->counts.disordered += times;
 	c->rung_common &= points;
 	if (is_complete(j)) {
-		c->complete++;
+		c->complete += times;
 		c->common &= points;
+	}
+}
+
+/* Any journey of that shape; its times tell no more than that they are there */
+static struct ivm_journey example_of(const struct ivm_shape *shape)
+{
+	const struct ivm_shape_key *k = &shape->key;
+	struct ivm_journey j = {
+		.from_end = k->from_end, .to_end = k->to_end, .vector = k->vector,
+		.irq_vector = k->irq_vector, .to_vcpu = k->to_vcpu, .flags = k->flags,
+		.mode = k->mode, .configured = k->configured, .outcome = k->outcome,
+	};
+	int i;
+
+	for (i = 0; i < IVM_POINTS; i++)
+		j.t_ns[i] = k->points >> i & 1;
+	return j;
+}
+
+static void count_shapes(struct ivm_breakdown *b)
+{
+	struct ivm_journey j;
+	struct key key;
+	unsigned int i;
+
+	for (i = 0; i < b->shapes->len; i++) {
+		const struct ivm_shape *shape = g_ptr_array_index(b->shapes, i);
+
+		j = example_of(shape);
+		key = key_of(&j);
+		count_journey(class_get(b, &key), &j, shape->count);
 	}
 }
 
@@ -194,7 +231,7 @@ static int count_journeys(struct ivm_breakdown *b)
 		return err;
 	while ((err = ivm_cursor_next(cursor, &j)) > 0) {
 		key = key_of(&j);
-		count_journey(class_get(b, &key), &j);
+		count_journey(class_get(b, &key), &j, 1);
 	}
 	ivm_cursor_close(cursor);
 	return err;
@@ -476,6 +513,10 @@ int ivm_breakdown_load(sqlite3 *db, struct ivm_breakdown **breakdown)
 	b->bounds_by_end = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	err = load_bounds(b);
 	if (!err)
+		err = ivm_shapes_load(db, &b->shapes);
+	if (!err && b->shapes)
+		count_shapes(b);
+	else if (!err)
 		err = count_journeys(b);
 	if (!err) {
 		fold_vague(b);
@@ -497,7 +538,14 @@ void ivm_breakdown_free(struct ivm_breakdown *b)
 	g_hash_table_destroy(b->class_by_key);
 	g_ptr_array_free(b->mismatches, TRUE);
 	g_hash_table_destroy(b->bounds_by_end);
+	if (b->shapes)
+		g_ptr_array_free(b->shapes, TRUE);
 	g_free(b);
+}
+
+bool ivm_breakdown_is_summed(const struct ivm_breakdown *b)
+{
+	return b->shapes != NULL;
 }
 
 const GPtrArray *ivm_breakdown_mismatches(const struct ivm_breakdown *b)
@@ -507,11 +555,18 @@ const GPtrArray *ivm_breakdown_mismatches(const struct ivm_breakdown *b)
 
 /* ---- second pass: measuring ---- */
 
-/* Hops of one set of journeys; cell[from][to] is index + 1 into values */
+/* Durations, one by one or, if journeys are summed up in shapes, in a histogram */
+struct samples {
+	GArray *values;			/* of uint64_t */
+	struct ivm_hist hist;
+	bool sum_only;			/* of @hist: how they are distributed is not known */
+};
+
+/* Hops of one set of journeys; cell[from][to] is index + 1 into hops */
 struct collector {
 	uint16_t cell[IVM_POINTS][IVM_POINTS];
-	GPtrArray *values;		/* GArray * of uint64_t */
-	GArray *totals;			/* of uint64_t */
+	GPtrArray *hops;		/* struct samples * */
+	struct samples *total;
 };
 
 struct builder {
@@ -522,30 +577,61 @@ struct builder {
 	struct collector state[IVM_R_STATES];
 };
 
-static void free_values(gpointer p)
+static struct samples *samples_new(void)
 {
-	g_array_free(p, TRUE);
+	struct samples *s = g_new0(struct samples, 1);
+
+	s->values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	return s;
+}
+
+static void samples_free(gpointer p)
+{
+	struct samples *s = p;
+
+	g_array_free(s->values, TRUE);
+	ivm_hist_clear(&s->hist);
+	g_free(s);
+}
+
+static void samples_merge(struct samples *sum, const struct samples *s)
+{
+	g_array_append_vals(sum->values, s->values->data, s->values->len);
+	ivm_hist_merge(&sum->hist, &s->hist);
+	sum->sum_only |= s->sum_only;
+}
+
+static void samples_compute(struct samples *s, struct ivm_stat *stat)
+{
+	if (!s->hist.count) {
+		ivm_stat_compute(s->values, stat);
+		return;
+	}
+	ivm_stat_of_hist(&s->hist, stat);
+	if (s->sum_only)
+		stat->min_ns = stat->p50_ns = stat->p90_ns = stat->p99_ns = stat->p999_ns =
+			stat->max_ns = IVM_NS_UNKNOWN;
 }
 
 static void collector_init(struct collector *c)
 {
-	c->values = g_ptr_array_new_with_free_func(free_values);
-	c->totals = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	c->hops = g_ptr_array_new_with_free_func(samples_free);
+	c->total = samples_new();
 }
 
 static void collector_clear(struct collector *c)
 {
-	g_ptr_array_free(c->values, TRUE);
-	g_array_free(c->totals, TRUE);
+	g_ptr_array_free(c->hops, TRUE);
+	samples_free(c->total);
 }
 
-static GArray *collector_cell(struct collector *c, int from, int to)
+static struct samples *collector_cell(struct collector *c, int from, int to)
 {
 	if (!c->cell[from][to]) {
-		g_ptr_array_add(c->values, g_array_new(FALSE, FALSE, sizeof(uint64_t)));
-		c->cell[from][to] = (uint16_t)c->values->len;
+		g_ptr_array_add(c->hops, samples_new());
+		c->cell[from][to] = (uint16_t)c->hops->len;
 	}
-	return g_ptr_array_index(c->values, c->cell[from][to] - 1);
+	return g_ptr_array_index(c->hops, c->cell[from][to] - 1);
 }
 
 static void measure(struct builder *b, const struct ivm_journey *j)
@@ -559,15 +645,47 @@ static void measure(struct builder *b, const struct ivm_journey *j)
 		if (!ivm_seen(j, i))
 			continue;
 		hop_ns = j->t_ns[i] - j->t_ns[last];
-		g_array_append_val(collector_cell(c, last, i), hop_ns);
+		g_array_append_val(collector_cell(c, last, i)->values, hop_ns);
 		last = i;
 	}
-	g_array_append_val(c->totals, total_ns);
+	g_array_append_val(c->total->values, total_ns);
 }
 
-static void append_all(GArray *sum, const GArray *values)
+/* The total of a shape that has no span for it: the sum of its hops is exact all the same */
+static void add_hop_sum(struct samples *total, const struct ivm_shape *shape, uint64_t sum_ns)
 {
-	g_array_append_vals(sum, values->data, values->len);
+	total->sum_only = true;
+	total->hist.count += shape->count;
+	total->hist.sum_ns += sum_ns;
+}
+
+static int measure_shape(struct builder *b, const struct ivm_shape *shape)
+{
+	const struct ivm_journey j = example_of(shape);
+	struct collector *c = &b->state[ivm_receiver_state(&j)];
+	enum ivm_point from = b->group->from, to = b->group->to;
+	const struct ivm_span *span;
+	uint64_t sum_ns = 0;
+	int i, last = from;
+
+	for (i = from + 1; i <= (int)to; i++) {
+		if (!ivm_seen(&j, i))
+			continue;
+		span = ivm_shape_span(shape, (unsigned int)last, (unsigned int)i);
+		if (!span)
+			return -EBADMSG;
+		ivm_hist_merge(&collector_cell(c, last, i)->hist, &span->hist);
+		sum_ns += span->hist.sum_ns;
+		last = i;
+	}
+	span = ivm_shape_span(shape, from, to);
+	if (!span)
+		add_hop_sum(c->total, shape, sum_ns);
+	else if (span->hist.sum_ns != sum_ns)
+		return -EBADMSG;
+	else
+		ivm_hist_merge(&c->total->hist, &span->hist);
+	return 0;
 }
 
 static uint64_t add_bounds(uint64_t a_ns, uint64_t b_ns)
@@ -602,22 +720,22 @@ static void append_row(GArray *rows, const struct ivm_group *g, struct collector
 {
 	struct ivm_row row = { .from = (enum ivm_point)from, .to = (enum ivm_point)to,
 			       .err_ns = span_err_ns(g, from, to) };
-	GArray *values = NULL;
+	struct samples *sum = NULL;
 	int i;
 
 	for (i = 0; i < count; i++) {
 		if (!c[i].cell[from][to])
 			continue;
-		if (!values)
-			values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-		append_all(values, collector_cell(&c[i], from, to));
+		if (!sum)
+			sum = samples_new();
+		samples_merge(sum, collector_cell(&c[i], from, to));
 	}
-	if (!values)
+	if (!sum)
 		return;
-	ivm_stat_compute(values, &row.stat);
+	samples_compute(sum, &row.stat);
 	blur(&row.stat, row.err_ns);
 	g_array_append_val(rows, row);
-	g_array_free(values, TRUE);
+	samples_free(sum);
 }
 
 static struct ivm_rows make_rows(const struct ivm_group *g, struct collector *c, int count)
@@ -637,14 +755,14 @@ static struct ivm_rows make_rows(const struct ivm_group *g, struct collector *c,
 static void compute_total(const struct ivm_group *g, struct collector *c, int count,
 			  struct ivm_stat *total)
 {
-	GArray *values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	struct samples *sum = samples_new();
 	int i;
 
 	for (i = 0; i < count; i++)
-		append_all(values, c[i].totals);
-	ivm_stat_compute(values, total);
+		samples_merge(sum, c[i].total);
+	samples_compute(sum, total);
 	blur(total, g->err_ns);
-	g_array_free(values, TRUE);
+	samples_free(sum);
 }
 
 static void finish_builder(struct builder *b)
@@ -883,6 +1001,28 @@ static GHashTable *make_builders(struct ivm_breakdown *b, enum ivm_by by)
 	return builders;
 }
 
+static int measure_shapes(struct ivm_breakdown *b)
+{
+	struct ivm_journey j;
+	unsigned int i;
+	struct class *c;
+	struct key key;
+	int err = 0;
+
+	for (i = 0; i < b->shapes->len && !err; i++) {
+		const struct ivm_shape *shape = g_ptr_array_index(b->shapes, i);
+
+		j = example_of(shape);
+		if (!is_complete(&j))
+			continue;
+		key = key_of(&j);
+		c = class_resolve(class_get(b, &key));
+		if (c->builder->group->has_total)
+			err = measure_shape(c->builder, shape);
+	}
+	return err;
+}
+
 static int measure_all(struct ivm_breakdown *b)
 {
 	struct ivm_cursor *cursor;
@@ -968,7 +1108,7 @@ int ivm_breakdown_fill(struct ivm_breakdown *b, enum ivm_by by, GPtrArray **grou
 {
 	GHashTable *builders = make_builders(b, by);
 	GPtrArray *result = take_groups(builders);
-	int err = measure_all(b);
+	int err = b->shapes ? measure_shapes(b) : measure_all(b);
 
 	finish_builders(builders);
 	if (err) {

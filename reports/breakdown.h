@@ -94,6 +94,9 @@ struct ivm_share {
 
 struct ivm_breakdown;
 
+/* Are percentiles out of histograms, because not every journey was kept? */
+bool ivm_breakdown_is_summed(const struct ivm_breakdown *b);
+
 int ivm_breakdown_load(sqlite3 *db, struct ivm_breakdown **breakdown);
 void ivm_breakdown_free(struct ivm_breakdown *b);
 

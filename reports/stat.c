@@ -46,3 +46,27 @@ void ivm_stat_compute(GArray *values, struct ivm_stat *stat)
 	if (values->len)
 		stat->mean_ns = (stat->sum_ns + values->len / 2) / values->len;
 }
+
+static uint64_t hist_percentile(const struct ivm_hist *h, unsigned int permille,
+				uint64_t min_count)
+{
+	return h->count < min_count ? IVM_NS_UNKNOWN : ivm_hist_percentile(h, permille);
+}
+
+/**
+ * ivm_stat_of_hist() - statistics of durations that are not known one by one
+ * @h: how many there are in which bucket
+ * @stat: the result
+ */
+void ivm_stat_of_hist(const struct ivm_hist *h, struct ivm_stat *stat)
+{
+	stat->count = h->count;
+	stat->sum_ns = h->sum_ns;
+	stat->min_ns = h->count ? h->min_ns : IVM_NS_UNKNOWN;
+	stat->p50_ns = hist_percentile(h, 500, 1);
+	stat->p90_ns = hist_percentile(h, 900, IVM_P90_MIN_COUNT);
+	stat->p99_ns = hist_percentile(h, 990, IVM_P99_MIN_COUNT);
+	stat->p999_ns = hist_percentile(h, 999, IVM_P999_MIN_COUNT);
+	stat->max_ns = h->count ? h->max_ns : IVM_NS_UNKNOWN;
+	stat->mean_ns = h->count ? (h->sum_ns + h->count / 2) / h->count : IVM_NS_UNKNOWN;
+}

@@ -12,6 +12,8 @@
 
 #include <glib.h>
 
+#include "../tracer/hist.h"
+
 #define IVM_NS_UNKNOWN		UINT64_MAX
 
 /* Values a percentile needs below which its rank would be the maximum's */
@@ -30,6 +32,9 @@ struct ivm_stat {
 	uint64_t max_ns;
 	uint64_t mean_ns;	/* rounded to the nearest */
 };
+
+/* @h: with exact count, sum and extremes; percentiles are as good as its buckets */
+void ivm_stat_of_hist(const struct ivm_hist *h, struct ivm_stat *stat);
 
 /* @values: of uint64_t, is sorted on the way */
 void ivm_stat_compute(GArray *values, struct ivm_stat *stat);

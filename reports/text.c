@@ -256,6 +256,18 @@ static void print_lost(struct printer *p)
 		fprintf(p->out, "%*sand %u more\n", LABEL_WIDTH, "", r->problems->len - i);
 }
 
+/* Nothing to say where every journey is in the file */
+static void print_kept(struct printer *p)
+{
+	g_autofree char *text = NULL;
+
+	if (!ivm_breakdown_is_summed(p->r->breakdown))
+		return;
+	text = g_strdup_printf("%s journeys (%s), %s counted and measured only",
+			       meta(p->r, "kept"), meta(p->r, "keep"), meta(p->r, "not_kept"));
+	line(p->out, "kept", text);
+}
+
 static void print_header(struct printer *p)
 {
 	g_autofree char *host = g_strdup_printf("%s %s, rig %s, backend %s", meta(p->r, "kernel"),
@@ -266,6 +278,7 @@ static void print_header(struct printer *p)
 	print_recorded(p);
 	print_vms(p);
 	print_hooks(p);
+	print_kept(p);
 	print_lost(p);
 }
 
@@ -569,6 +582,9 @@ static void print_notes(struct printer *p)
 		      p->out);
 	if (n->probes)
 		fputs("*  the probe within takes longer than the rest of this hop.\n", p->out);
+	if (n->rows && ivm_breakdown_is_summed(p->r->breakdown))
+		fputs("Percentiles from histogram: within 1/64 of their value; all else is"
+		      " exact.\n", p->out);
 	if (n->approx)
 		fputs("~  ends at kvm_eoi, which this KVM emits at delivery: the handler starts"
 		      " a little later.\n", p->out);

@@ -26,12 +26,16 @@
 #define MIN_BUFFER_BYTES (1ull << 16)
 #define MAX_BUFFER_BYTES (1ull << 30)
 #define SHELL_NOT_FOUND	127
+#define MAX_PER_SECOND	1000000000
+#define MIN_FILE_BYTES	(1ull << 20)
+#define MAX_FILE_BYTES	(1ull << 50)
 
 struct record {
 	struct ivm_session_opts opts;
 	const char *output;
 	uint64_t duration_ns;		/* 0: until a signal */
 	bool strict;
+	struct ivm_keep keep;
 	char **command;			/* NULL: none */
 	pid_t child;
 	int child_status;
@@ -45,6 +49,8 @@ struct record {
 	char *duration_text;
 	char *output_text;
 	char *buffer_text;
+	char *keep_text;
+	char *max_size_text;
 	char *backend_text;
 	char *raw_text;
 	gboolean strict_given;
@@ -285,6 +291,9 @@ static int record(struct record *r)
 	err = ivm_recording_create(r->output, &r->recording);
 	if (err)
 		return ivm_error(err, "cannot create %s", r->output);
+	err = ivm_recording_keep(r->recording, &r->keep);
+	if (err)
+		return ivm_error(err, "cannot write %s", r->output);
 	catch_signals();
 	err = ivm_session_arm(r->session, r->recording);
 	if (err)
@@ -311,6 +320,25 @@ static int check_pid(pid_t pid)
 	return 0;
 }
 
+/* "all", "tail", or so many for each second */
+static int parse_keep(struct record *r)
+{
+	const char *text = r->keep_text;
+	g_autofree char *number = NULL;
+
+	if (!text || !strcmp(text, "all"))
+		return 0;
+	if (!strcmp(text, "tail")) {
+		r->keep.policy = IVM_KEEP_TAIL;
+		return 0;
+	}
+	if (!g_str_has_suffix(text, "/s"))
+		return ivm_fail("--keep: '%s' is not all, tail or N/s", text);
+	r->keep.policy = IVM_KEEP_RATE;
+	number = g_strndup(text, strlen(text) - strlen("/s"));
+	return ivm_parse_u64("--keep", number, 0, MAX_PER_SECOND, &r->keep.per_s);
+}
+
 /* From the options' texts to their values */
 static int parse_values(struct record *r)
 {
@@ -328,6 +356,11 @@ static int parse_values(struct record *r)
 				     MAX_BUFFER_BYTES, &r->opts.buffer_bytes);
 	if (!err && r->backend_text)
 		err = ivm_parse_choice("--backend", r->backend_text, ivm_backend_names, &backend);
+	if (!err)
+		err = parse_keep(r);
+	if (!err && r->max_size_text)
+		err = ivm_parse_size("--max-size", r->max_size_text, MIN_FILE_BYTES,
+				     MAX_FILE_BYTES, &r->keep.max_bytes);
 	r->opts.pid = pid;
 	r->opts.backend = backend;
 	r->opts.link = r->link_text;
@@ -361,6 +394,11 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		  "BACKEND" },
 		{ "raw", 0, 0, G_OPTION_ARG_FILENAME, &r->raw_text,
 		  "Also write every event to this file, as text for 'ivmtrace replay'", "FILE" },
+		{ "keep", 0, 0, G_OPTION_ARG_FILENAME, &r->keep_text,
+		  "Journeys to keep: all (default), tail, or N/s; all count in the report",
+		  "WHICH" },
+		{ "max-size", 0, 0, G_OPTION_ARG_FILENAME, &r->max_size_text,
+		  "Keep no more journeys once the file is so large", "SIZE" },
 		{ "strict", 0, 0, G_OPTION_ARG_NONE, &r->strict_given,
 		  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode",
 		  NULL },
@@ -390,6 +428,8 @@ static void free_texts(struct record *r)
 	g_free(r->output_text);
 	g_free(r->buffer_text);
 	g_free(r->raw_text);
+	g_free(r->keep_text);
+	g_free(r->max_size_text);
 	g_free(r->backend_text);
 }
 

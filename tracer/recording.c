@@ -17,8 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "journey_table.h"
 #include "recording.h"
+#include "summary.h"
 
 /* Rows a transaction holds at the most: bounds what a crash takes along */
 #define TRANSACTION_ROWS	16384
@@ -60,7 +62,17 @@ static const char schema[] =
 	" rtt_ns REAL NOT NULL, effect REAL NOT NULL, effect_low REAL NOT NULL,"
 	" effect_high REAL NOT NULL, probed_journeys INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
-	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;";
+	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;"
+	"CREATE TABLE shapes (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
+	" configured TEXT NOT NULL, outcome TEXT NOT NULL, from_end INTEGER NOT NULL,"
+	" to_end INTEGER, vector INTEGER NOT NULL, irq_vector INTEGER,"
+	" to_vcpu INTEGER NOT NULL, flags INTEGER NOT NULL, points TEXT NOT NULL,"
+	" count INTEGER NOT NULL);"
+	"CREATE TABLE spans (id INTEGER PRIMARY KEY, shape INTEGER NOT NULL,"
+	" from_point TEXT NOT NULL, to_point TEXT NOT NULL, sum_ns INTEGER NOT NULL,"
+	" min_ns INTEGER NOT NULL, max_ns INTEGER NOT NULL);"
+	"CREATE TABLE buckets (span INTEGER NOT NULL, low_ns INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, PRIMARY KEY (span, low_ns)) WITHOUT ROWID;";
 
 struct ivm_recording {
 	char *path;		/* final name */
@@ -71,6 +83,14 @@ struct ivm_recording {
 	sqlite3_stmt *insert_stamp;
 	sqlite3_stmt *set_point[IVM_POINTS];	/* prepared when first used */
 	unsigned int rows;	/* of the open transaction */
+	struct ivm_keep keep;
+	struct ivm_summary *summary;	/* NULL: every journey is kept */
+	sqlite3_stmt *page_count;
+	uint64_t page_bytes;
+	uint64_t second;		/* the one of which @in_second were kept */
+	uint64_t in_second;
+	uint64_t kept, not_kept;
+	bool full;			/* as large as it may become */
 	int err;		/* the first one; sticks */
 	bool finished;
 };
@@ -372,6 +392,16 @@ int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t
 		      "ti", source, count);
 }
 
+static uint64_t file_bytes(struct ivm_recording *r)
+{
+	uint64_t pages = 0;
+
+	if (sqlite3_step(r->page_count) == SQLITE_ROW)
+		pages = (uint64_t)sqlite3_column_int64(r->page_count, 0);
+	sqlite3_reset(r->page_count);
+	return pages * r->page_bytes;
+}
+
 static int write_journeys(struct ivm_recording *r)
 {
 	unsigned int rows = r->journeys.rows;
@@ -381,7 +411,67 @@ static int write_journeys(struct ivm_recording *r)
 	keep_error(r, sqlite3_step(r->insert_journeys));
 	sqlite3_reset(r->insert_journeys);
 	r->journeys.rows = 0;
+	if (r->keep.max_bytes)
+		r->full = file_bytes(r) >= r->keep.max_bytes;
 	return r->err ? r->err : count_rows(r, rows);
+}
+
+/**
+ * ivm_recording_keep() - do not keep every journey
+ * @r: the recording, before its first journey
+ * @keep: which ones; copied
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (keep->policy == IVM_KEEP_ALL && !keep->max_bytes)
+		return 0;
+	r->keep = *keep;
+	r->summary = ivm_summary_new();
+	if (!r->err && !keep_error(r, sqlite3_prepare_v2(r->db, "PRAGMA page_size", -1, &stmt,
+							  NULL)) &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		r->page_bytes = (uint64_t)sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return r->err ? r->err : keep_error(r, sqlite3_prepare_v2(r->db, "PRAGMA page_count", -1,
+								  &r->page_count, NULL));
+}
+
+/* May journeys be missing from this recording in the end? */
+bool ivm_recording_is_selective(const struct ivm_recording *r)
+{
+	return r->summary != NULL;
+}
+
+static bool is_early_in_second(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	uint64_t second = j->t_ns[IVM_P_DISPATCH] / IVM_NSEC_PER_SEC;
+
+	/* Journeys end in another order than they began: no second begins twice */
+	if (second > r->second) {
+		r->second = second;
+		r->in_second = 0;
+	}
+	return r->in_second++ < r->keep.per_s;
+}
+
+static bool is_kept(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	bool is_tail = ivm_summary_add(r->summary, j);
+
+	if (r->full)
+		return false;
+	switch (r->keep.policy) {
+	case IVM_KEEP_TAIL:
+		return is_tail;
+	case IVM_KEEP_RATE:
+		return is_early_in_second(r, j);
+	default:
+		return true;
+	}
 }
 
 /**
@@ -400,6 +490,11 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 	if (j->mode >= IVM_MODES || j->configured >= IVM_MODES || j->outcome >= IVM_OUTCOMES ||
 	    j->outcome == IVM_O_PENDING)
 		return r->err = -EINVAL;
+	if (r->summary && !is_kept(r, j)) {
+		r->not_kept++;
+		return 0;
+	}
+	r->kept++;
 	r->journeys.row[r->journeys.rows++] = *j;
 	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
 }
@@ -580,6 +675,108 @@ int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, cons
 		      run_ns);
 }
 
+/* ---- what stands for journeys that were not kept ---- */
+
+static char *point_names(uint32_t points)
+{
+	GString *names = g_string_new(NULL);
+	int i;
+
+	for (i = 0; i < IVM_POINTS; i++)
+		if (points & 1u << i)
+			g_string_append_printf(names, "%s%s", names->len ? " " : "",
+					       ivm_point_columns[i]);
+	return g_string_free(names, FALSE);
+}
+
+struct bucket_writer {
+	struct ivm_recording *r;
+	sqlite3_stmt *insert;
+	sqlite3_int64 span;
+};
+
+static int write_bucket(void *arg, uint64_t low_ns, uint64_t count)
+{
+	struct bucket_writer *w = arg;
+
+	sqlite3_bind_int64(w->insert, 1, w->span);
+	sqlite3_bind_int64(w->insert, 2, (sqlite3_int64)low_ns);
+	sqlite3_bind_int64(w->insert, 3, (sqlite3_int64)count);
+	if (!keep_error(w->r, sqlite3_step(w->insert))) {
+		sqlite3_reset(w->insert);
+		count_rows(w->r, 1);
+	}
+	return w->r->err;
+}
+
+static int write_span(struct bucket_writer *w, sqlite3_int64 shape, const struct ivm_span *span)
+{
+	const struct ivm_hist *h = &span->hist;
+
+	if (insert(w->r, "INSERT INTO spans (shape, from_point, to_point, sum_ns, min_ns, max_ns)"
+			 " VALUES (?,?,?,?,?,?)", "ittiii", (uint64_t)shape,
+		   ivm_point_columns[span->from], ivm_point_columns[span->to], h->sum_ns,
+		   h->min_ns, h->max_ns))
+		return w->r->err;
+	w->span = sqlite3_last_insert_rowid(w->r->db);
+	return ivm_hist_each(h, write_bucket, w);
+}
+
+static int write_shape(struct bucket_writer *w, const struct ivm_shape *shape)
+{
+	static const char *const modes[] = IVM_MODE_NAMES;
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+	const struct ivm_shape_key *k = &shape->key;
+	g_autofree char *points = point_names(k->points);
+	sqlite3_int64 id;
+	guint i;
+
+	insert(w->r, "INSERT INTO shapes (mode, configured, outcome, from_end, to_end, vector,"
+		     " irq_vector, to_vcpu, flags, points, count)"
+		     " VALUES (?,?,?,?,?,?,?,?,?,?,?)", "tttioioiiti",
+	       modes[k->mode], modes[k->configured], outcomes[k->outcome],
+	       (uint64_t)k->from_end, (uint64_t)k->to_end, (uint64_t)k->vector,
+	       (uint64_t)k->irq_vector, (uint64_t)k->to_vcpu, (uint64_t)k->flags, points,
+	       shape->count);
+	id = sqlite3_last_insert_rowid(w->r->db);
+	for (i = 0; i < shape->spans->len && !w->r->err; i++)
+		write_span(w, id, &g_array_index(shape->spans, struct ivm_span, i));
+	return w->r->err;
+}
+
+static const char *keep_name(const struct ivm_keep *keep, char *text, size_t bytes)
+{
+	if (keep->policy == IVM_KEEP_TAIL)
+		return "tail";
+	if (keep->policy == IVM_KEEP_ALL)
+		return "all";
+	g_snprintf(text, (gulong)bytes, "%" PRIu64 "/s", keep->per_s);
+	return text;
+}
+
+/* A recording that has every journey needs nothing that stands for them */
+static int write_summary(struct ivm_recording *r)
+{
+	struct bucket_writer w = { .r = r };
+	const GPtrArray *shapes;
+	char keep[32];
+	guint i;
+
+	if (!r->summary || !r->not_kept || r->err)
+		return r->err;
+	shapes = ivm_summary_shapes(r->summary);
+	ivm_recording_set(r, "keep", keep_name(&r->keep, keep, sizeof(keep)));
+	ivm_recording_set_u64(r, "kept", r->kept);
+	ivm_recording_set_u64(r, "not_kept", r->not_kept);
+	if (!r->err)
+		keep_error(r, sqlite3_prepare_v2(r->db, "INSERT INTO buckets VALUES (?,?,?)", -1,
+						 &w.insert, NULL));
+	for (i = 0; i < shapes->len && !r->err; i++)
+		write_shape(&w, g_ptr_array_index(shapes, i));
+	sqlite3_finalize(w.insert);
+	return r->err;
+}
+
 /* ---- finishing ---- */
 
 static int sync_file(const char *path)
@@ -622,6 +819,8 @@ static int close_db(struct ivm_recording *r)
 		sqlite3_finalize(r->set_point[i]);
 		r->set_point[i] = NULL;
 	}
+	sqlite3_finalize(r->page_count);
+	r->page_count = NULL;
 	rc = sqlite3_close(r->db);
 	r->db = NULL;
 	return errno_of(NULL, rc);
@@ -637,6 +836,7 @@ static int close_db(struct ivm_recording *r)
 int ivm_recording_finish(struct ivm_recording *r)
 {
 	write_journeys(r);
+	write_summary(r);
 	execute(r, "COMMIT");
 	if (!r->err)
 		r->err = close_db(r);
@@ -660,6 +860,7 @@ void ivm_recording_close(struct ivm_recording *r)
 		unlink(r->tmp_path);
 		unlink(journal);
 	}
+	ivm_summary_free(r->summary);
 	g_free(r->tmp_path);
 	g_free(r->path);
 	g_free(r);

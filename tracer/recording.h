@@ -10,6 +10,7 @@
 #ifndef IVM_RECORDING_H
 #define IVM_RECORDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <sqlite3.h>
@@ -29,6 +30,19 @@ struct ivm_recorded_stamp {
 	uint16_t vector;
 	uint32_t cookie;
 	uint64_t tsc;		/* the guest's */
+};
+
+/* Which journeys stay in the file; all of them are counted and measured */
+enum ivm_keep_policy {
+	IVM_KEEP_ALL,
+	IVM_KEEP_TAIL,		/* see ivm_summary_add() */
+	IVM_KEEP_RATE,		/* the first ones rung in each second */
+};
+
+struct ivm_keep {
+	enum ivm_keep_policy policy;
+	uint64_t per_s;		/* IVM_KEEP_RATE */
+	uint64_t max_bytes;	/* no more once the file has this size; 0 no limit */
 };
 
 /* Totals of a guest's own counting, as bench reads them from shared memory */
@@ -71,6 +85,8 @@ int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char
 			   uint64_t fired, uint64_t missed, uint64_t run_ns);
 int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
+bool ivm_recording_is_selective(const struct ivm_recording *r);
+int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep);
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);

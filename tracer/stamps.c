@@ -370,6 +370,9 @@ int ivm_stamps_start(struct ivm_stamps *s, struct ivm_recording *recording)
 {
 	s->recording = recording;
 	s->why_not = ivm_guest_clock_why_not();
+	/* A stamp whose journey is missing cannot be told from one that is wrong */
+	if (recording && ivm_recording_is_selective(recording))
+		s->why_not = "not every journey is kept";
 	if (s->why_not || !recording)
 		return 0;
 	sample_often(s);

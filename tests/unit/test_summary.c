@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Recordings that do not keep every journey: their reports say the same, but
+ * for percentiles, which are as good as the histogram.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include "reports/breakdown.h"
+#include "tracer/hist.h"
+#include "tracer/recording.h"
+
+#define JOURNEYS	20000
+#define DIRECTIONS	4	/* ends 1 to 4, vector 0 and 1 each */
+
+static char *dir;
+
+static int set_up(void **state)
+{
+	(void)state;
+	dir = g_dir_make_tmp("ivm-summary-XXXXXX", NULL);
+	return dir ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	g_rmdir(dir);
+	g_free(dir);
+	return 0;
+}
+
+/* ---- histograms ---- */
+
+static void test_small_values_are_exact(void **state)
+{
+	struct ivm_hist h = { 0 };
+	uint64_t ns;
+
+	(void)state;
+	for (ns = 0; ns < 32; ns++)
+		ivm_hist_add(&h, ns);
+	assert_int_equal(h.count, 32);
+	assert_int_equal(h.sum_ns, 31 * 16);
+	for (ns = 0; ns < 32; ns++)
+		assert_int_equal(ivm_hist_percentile(&h, (unsigned int)(ns + 1) * 1000 / 32), ns);
+	ivm_hist_clear(&h);
+}
+
+static void test_percentiles_are_close(void **state)
+{
+	uint64_t ns, value;
+
+	(void)state;
+	for (ns = 1; ns < 1ull << 62; ns += ns / 20 + 1) {
+		struct ivm_hist h = { 0 };
+
+		ivm_hist_add(&h, ns / 2);
+		ivm_hist_add(&h, ns);
+		ivm_hist_add(&h, ns * 2);
+		value = ivm_hist_percentile(&h, 500);
+		assert_true(value <= ns + ns / 64 + 1 && value + ns / 64 + 1 >= ns);
+		assert_int_equal(ivm_hist_percentile(&h, 1000) <= ns * 2, 1);
+		ivm_hist_clear(&h);
+	}
+}
+
+static void test_extreme_values(void **state)
+{
+	struct ivm_hist h = { 0 }, other = { 0 };
+
+	(void)state;
+	ivm_hist_add(&h, UINT64_MAX);
+	ivm_hist_add(&other, 0);
+	ivm_hist_merge(&h, &other);
+	assert_int_equal(h.count, 2);
+	assert_int_equal(h.min_ns, 0);
+	assert_true(h.max_ns == UINT64_MAX);
+	assert_int_equal(ivm_hist_percentile(&h, 500), 0);
+	ivm_hist_clear(&h);
+	ivm_hist_clear(&other);
+}
+
+/* ---- recordings ---- */
+
+static uint64_t step(GRand *random)
+{
+	return (uint64_t)g_rand_int_range(random, 1, 1 << g_rand_int_range(random, 1, 22));
+}
+
+static struct ivm_journey make_journey(GRand *random, uint64_t id)
+{
+	static const enum ivm_outcome outcomes[] = {
+		IVM_O_DELIVERED, IVM_O_DELIVERED, IVM_O_DELIVERED, IVM_O_DELIVERED,
+		IVM_O_DELIVERED, IVM_O_COALESCED, IVM_O_COALESCED, IVM_O_MASKED, IVM_O_DROPPED,
+		IVM_O_UNFINISHED };
+	struct ivm_journey j = {
+		.id = id, .cookie = (uint32_t)id, .irq_vector = 40,
+		.mode = IVM_M_DIRECT, .configured = IVM_M_DIRECT,
+		.vector = (uint16_t)g_rand_int_range(random, 0, 2),
+		.from_end = (uint32_t)g_rand_int_range(random, 1, DIRECTIONS + 1),
+		.outcome = outcomes[g_rand_int_range(random, 0, G_N_ELEMENTS(outcomes))],
+	};
+	uint64_t t_ns = 1000000000 + id * 100000;
+
+	j.to_end = 1 + (j.from_end - 1 + 2) % DIRECTIONS;
+	j.t_ns[IVM_P_DISPATCH] = t_ns;
+	if (j.outcome != IVM_O_DELIVERED && j.outcome != IVM_O_COALESCED)
+		return j;
+	j.t_ns[IVM_P_ROUTE] = t_ns += step(random);
+	j.t_ns[IVM_P_ACCEPT] = t_ns += step(random);
+	if (g_rand_boolean(random)) {
+		j.t_ns[IVM_P_VCPU_WAKE] = t_ns += step(random);
+		j.t_ns[IVM_P_VCPU_RUN] = t_ns += step(random);
+	}
+	if (j.outcome == IVM_O_COALESCED)
+		return j;
+	j.t_ns[IVM_P_INJECT] = t_ns += step(random);
+	/* One direction's journeys do not all get that far */
+	if (j.from_end != 2 || g_rand_boolean(random))
+		j.t_ns[IVM_P_ENTRY] = t_ns + step(random);
+	if (g_rand_int_range(random, 0, 50) == 0)
+		j.flags |= IVM_J_DISORDERED;
+	return j;
+}
+
+static void count(struct ivm_counts *c, const struct ivm_journey *j)
+{
+	c->from_end = j->from_end;
+	c->to_end = j->to_end;
+	c->vector = j->vector;
+	c->irq_vector = j->irq_vector;
+	c->rung++;
+	c->accepted += ivm_seen(j, IVM_P_ACCEPT);
+	c->delivered += j->outcome == IVM_O_DELIVERED;
+	c->coalesced += j->outcome == IVM_O_COALESCED;
+	c->masked += j->outcome == IVM_O_MASKED;
+	c->dropped += j->outcome == IVM_O_DROPPED;
+	c->unfinished += j->outcome == IVM_O_UNFINISHED;
+}
+
+static char *write_recording(const struct ivm_keep *keep)
+{
+	struct ivm_counts counts[DIRECTIONS + 1][2] = { 0 };
+	char *path = g_build_filename(dir, "x.ivm", NULL);
+	GRand *random = g_rand_new_with_seed(3);
+	struct ivm_recording *r = NULL;
+	struct ivm_journey j;
+	uint64_t i;
+
+	g_unlink(path);
+	assert_int_equal(ivm_recording_create(path, &r), 0);
+	assert_int_equal(ivm_recording_keep(r, keep), 0);
+	for (i = 1; i <= JOURNEYS; i++) {
+		j = make_journey(random, i);
+		count(&counts[j.from_end][j.vector], &j);
+		assert_int_equal(ivm_recording_add_journey(r, &j), 0);
+	}
+	for (i = 0; i < 2 * DIRECTIONS; i++)
+		assert_int_equal(ivm_recording_add_counts(r, &counts[1 + i / 2][i % 2]), 0);
+	assert_int_equal(ivm_recording_finish(r), 0);
+	ivm_recording_close(r);
+	g_rand_free(random);
+	return path;
+}
+
+static sqlite3 *open_recording(const struct ivm_keep *keep)
+{
+	g_autofree char *path = write_recording(keep);
+	const char *why = NULL;
+	sqlite3 *db = NULL;
+
+	assert_int_equal(ivm_recording_open(path, &db, &why), 0);
+	g_unlink(path);
+	return db;
+}
+
+static int query(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *stmt;
+	int value;
+
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	value = sqlite3_column_int(stmt, 0);
+	sqlite3_finalize(stmt);
+	return value;
+}
+
+/* ---- reports ---- */
+
+static void close_to(uint64_t got, uint64_t exact)
+{
+	if (got == IVM_NS_UNKNOWN || exact == IVM_NS_UNKNOWN)
+		assert_true(got == exact);
+	else
+		assert_in_range(got, exact - exact / 64 - (exact > 0), exact + exact / 64 + 1);
+}
+
+static void compare_stats(const struct ivm_stat *got, const struct ivm_stat *exact)
+{
+	assert_int_equal(got->count, exact->count);
+	assert_int_equal(got->sum_ns, exact->sum_ns);
+	assert_true(got->min_ns == exact->min_ns);
+	assert_true(got->max_ns == exact->max_ns);
+	assert_true(got->mean_ns == exact->mean_ns);
+	close_to(got->p50_ns, exact->p50_ns);
+	close_to(got->p90_ns, exact->p90_ns);
+	close_to(got->p99_ns, exact->p99_ns);
+	close_to(got->p999_ns, exact->p999_ns);
+}
+
+static void compare_rows(const struct ivm_rows *got, const struct ivm_rows *exact)
+{
+	unsigned int i;
+
+	assert_int_equal(got->count, exact->count);
+	for (i = 0; i < got->count; i++) {
+		assert_int_equal(got->row[i].from, exact->row[i].from);
+		assert_int_equal(got->row[i].to, exact->row[i].to);
+		compare_stats(&got->row[i].stat, &exact->row[i].stat);
+	}
+}
+
+static void compare_groups(const struct ivm_group *got, const struct ivm_group *exact)
+{
+	int i;
+
+	assert_memory_equal(&got->counts, &exact->counts, sizeof(got->counts));
+	assert_int_equal(got->from_end, exact->from_end);
+	assert_int_equal(got->vectors, exact->vectors);
+	assert_int_equal(got->rung_at, exact->rung_at);
+	assert_int_equal(got->delivered_at, exact->delivered_at);
+	assert_int_equal(got->has_total, exact->has_total);
+	assert_int_equal(got->from, exact->from);
+	assert_int_equal(got->to, exact->to);
+	compare_stats(&got->total, &exact->total);
+	compare_rows(&got->rows, &exact->rows);
+	for (i = 0; i < IVM_R_STATES; i++) {
+		compare_stats(&got->path[i].total, &exact->path[i].total);
+		compare_rows(&got->path[i].rows, &exact->path[i].rows);
+	}
+}
+
+static void compare_by(struct ivm_breakdown *got, struct ivm_breakdown *exact, enum ivm_by by)
+{
+	GPtrArray *a, *b;
+	unsigned int i;
+
+	assert_int_equal(ivm_breakdown_fill(got, by, &a), 0);
+	assert_int_equal(ivm_breakdown_fill(exact, by, &b), 0);
+	assert_int_equal(a->len, b->len);
+	assert_true(a->len > 0);
+	for (i = 0; i < a->len; i++)
+		compare_groups(g_ptr_array_index(a, i), g_ptr_array_index(b, i));
+	g_ptr_array_free(a, TRUE);
+	g_ptr_array_free(b, TRUE);
+}
+
+/* Returns how many journeys were kept */
+static int compare_reports(const struct ivm_keep *keep)
+{
+	const struct ivm_keep all = { 0 };
+	sqlite3 *db = open_recording(keep), *exact_db = open_recording(&all);
+	struct ivm_breakdown *got, *exact;
+	int kept = query(db, "SELECT count(*) FROM journeys"), by;
+
+	assert_int_equal(ivm_breakdown_load(db, &got), 0);
+	assert_int_equal(ivm_breakdown_load(exact_db, &exact), 0);
+	assert_int_equal(ivm_breakdown_mismatches(got)->len, 0);
+	assert_int_equal(ivm_breakdown_mismatches(exact)->len, 0);
+	assert_false(ivm_breakdown_is_summed(exact));
+	assert_int_equal(ivm_breakdown_is_summed(got), kept < JOURNEYS);
+	for (by = IVM_BY_VECTOR; by <= IVM_BY_MODE; by++)
+		compare_by(got, exact, (enum ivm_by)by);
+	ivm_breakdown_free(got);
+	ivm_breakdown_free(exact);
+	if (kept < JOURNEYS) {
+		assert_int_equal(query(db, "SELECT value FROM meta WHERE key = 'kept'"), kept);
+		assert_int_equal(query(db, "SELECT value FROM meta WHERE key = 'not_kept'"),
+				 JOURNEYS - kept);
+		assert_int_equal(query(db, "SELECT sum(count) FROM shapes"), JOURNEYS);
+	}
+	sqlite3_close(db);
+	sqlite3_close(exact_db);
+	return kept;
+}
+
+static void test_none_kept(void **state)
+{
+	const struct ivm_keep keep = { .policy = IVM_KEEP_RATE };
+
+	(void)state;
+	assert_int_equal(compare_reports(&keep), 0);
+}
+
+/* 100 us from one to the next: 10000 ring in each second, of two seconds */
+static void test_rate(void **state)
+{
+	const struct ivm_keep keep = { .policy = IVM_KEEP_RATE, .per_s = 300 };
+
+	(void)state;
+	assert_int_equal(compare_reports(&keep), 3 * 300 - 299);
+}
+
+static void test_tail(void **state)
+{
+	const struct ivm_keep keep = { .policy = IVM_KEEP_TAIL };
+
+	(void)state;
+	assert_in_range(compare_reports(&keep), JOURNEYS / 4, JOURNEYS * 3 / 4);
+}
+
+static void test_max_size(void **state)
+{
+	const struct ivm_keep keep = { .max_bytes = 1 << 20 };
+
+	(void)state;
+	assert_in_range(compare_reports(&keep), JOURNEYS / 20, JOURNEYS * 3 / 4);
+}
+
+/* A limit that was never reached leaves an ordinary recording */
+static void test_nothing_left_out(void **state)
+{
+	const struct ivm_keep keep = { .max_bytes = 1 << 30 };
+
+	(void)state;
+	assert_int_equal(compare_reports(&keep), JOURNEYS);
+}
+
+static void test_tail_has_the_slowest(void **state)
+{
+	const struct ivm_keep all = { 0 }, keep = { .policy = IVM_KEEP_TAIL };
+	const char *slowest = "SELECT id FROM journeys WHERE outcome = 'delivered' AND from_end = 1"
+			      " AND vcpu_wake NOT NULL AND NOT disordered"
+			      " ORDER BY entry - dispatch DESC LIMIT 1";
+	const char *unusual = "SELECT count(*) FROM journeys WHERE disordered OR outcome NOT IN"
+			      " ('delivered', 'coalesced')";
+	sqlite3 *some = open_recording(&keep), *every = open_recording(&all);
+
+	(void)state;
+	assert_int_equal(query(some, slowest), query(every, slowest));
+	assert_int_equal(query(some, unusual), query(every, unusual));
+	sqlite3_close(some);
+	sqlite3_close(every);
+}
+
+static void spoil(const char *sql)
+{
+	const struct ivm_keep keep = { .policy = IVM_KEEP_RATE };
+	g_autofree char *path = write_recording(&keep);
+	struct ivm_breakdown *b = NULL;
+	GPtrArray *groups;
+	sqlite3 *db;
+	int err;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	err = ivm_breakdown_load(db, &b);
+	if (!err)
+		err = ivm_breakdown_fill(b, IVM_BY_LINK, &groups);
+	assert_int_equal(err, -EBADMSG);
+	ivm_breakdown_free(b);
+	sqlite3_close(db);
+	g_unlink(path);
+}
+
+static void test_damage_is_found(void **state)
+{
+	(void)state;
+	spoil("UPDATE buckets SET count = count + 1 WHERE span = 3");
+	spoil("DELETE FROM buckets WHERE span = 1");
+	spoil("UPDATE buckets SET low_ns = -low_ns - 1");
+	spoil("UPDATE shapes SET points = 'dispatch nowhere'");
+	spoil("UPDATE shapes SET count = 0");
+	spoil("UPDATE shapes SET outcome = 'pending'");
+	spoil("UPDATE spans SET from_point = to_point");
+	spoil("UPDATE spans SET sum_ns = sum_ns + 1 WHERE to_point = 'accept'");
+	spoil("DELETE FROM spans WHERE to_point = 'accept'");
+}
+
+#define TEST(test)	cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_small_values_are_exact),
+		cmocka_unit_test(test_percentiles_are_close),
+		cmocka_unit_test(test_extreme_values),
+		TEST(test_none_kept),
+		TEST(test_rate),
+		TEST(test_tail),
+		TEST(test_max_size),
+		TEST(test_nothing_left_out),
+		TEST(test_tail_has_the_slowest),
+		TEST(test_damage_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
