@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Judges what foreign-run.sh left: foreign-check.py OUT on|off NAME, in TAP without a plan."""
+"""Judges what foreign-run.sh left: foreign-check.py OUT on|off|writer NAME, in TAP, no plan."""
 
 import json
 import sys
 from pathlib import Path
 
-out, ioeventfd, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+out, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+vectors = 2
 
 
 def ok(good, what, got=None):
@@ -24,7 +25,7 @@ def doorbells(irqfds):
             for i in irqfds if i["doorbell"]}
 
 
-def check_list(pong, ping, vectors):
+def check_list(pong, ping):
     """KVM's tables, against the device's contract and /proc."""
     irqfds = [i for i in json.loads(read("list.json"))["irqfds"]
               if i["target"] and i["target"]["pid"] in (pong, ping)]
@@ -42,7 +43,7 @@ def check_list(pong, ping, vectors):
     # Peer 0 is whoever came first; the value's upper half says whom it rings
     pairs = doorbells(irqfds)
     to = {value >> 16: target for _, value, target in pairs}
-    if ioeventfd == "on":
+    if kind != "off":
         ok(len(pairs) == 4 * vectors and set(to.values()) == {pong, ping} and
            all(to[value >> 16] == target for _, value, target in pairs),
            "each doorbell value leads to its peer's VM", pairs)
@@ -57,7 +58,7 @@ def check_group(group):
     return group["rung"], group["delivered"]
 
 
-def check_report(pong, ping, results, vectors):
+def check_report(pong, ping, results):
     report = json.loads(read("report.json"))
     vms = {vm["id"]: vm["pid"] for vm in report["vms"]}
     groups = report["groups"]
@@ -78,9 +79,9 @@ def check_report(pong, ping, results, vectors):
 
 
 def check_points(groups):
-    points = [{p for hop in g["hops"] for p in (hop["from"], hop["to"])} for g in groups]
+    points = points_of(groups)
     through_qemu = {"user", "send"}
-    if ioeventfd == "on":
+    if kind == "on":
         ok(all({"dispatch", "route", "accept"} <= p for p in points), "points as in mode direct",
            points)
         ok(not any(through_qemu & p for p in points), "none of QEMU's points", points)
@@ -89,10 +90,45 @@ def check_points(groups):
            points)
 
 
-done = [line for line in read("pair").splitlines() if line.startswith("done")]
-ok(bool(done), "the guests came to their end", read("pair") + read("pair.err"))
-if done:
-    _, pong_pid, ping_pid = read("pair").splitlines()[0].split()
-    per_vector = 2
-    check_list(int(pong_pid), int(ping_pid), per_vector)
-    check_report(int(pong_pid), int(ping_pid), [int(n) for n in done[0].split()[1:]], per_vector)
+def check_writer(pong):
+    """A process without a VM: what it wrote, and what became of it."""
+    report = json.loads(read("report.json"))
+    vms = {vm["id"]: vm for vm in report["vms"]}
+    writer = int(read("writer").split()[1])
+    groups = [g for g in report["groups"] if vms[g["from"]]["pid"] == writer]
+
+    ok(read("record.code").strip() == "0", "record --strict exits 0", read("record.err"))
+    ok(len(groups) == 1 and groups[0]["mode"] == "foreign", "one group, mode foreign",
+       report["groups"])
+    if len(groups) != 1:
+        return
+    group = groups[0]
+    ok(vms[group["to"]]["pid"] == pong, "it goes to the VM whose eventfd it is", group["to"])
+    ok(vms[group["from"]]["name"] == "[foreign-writer]", "the writer has its name", vms)
+    ok(group["rung"] == int(sys.argv[4]), "every write is a journey", group["rung"])
+    ok(group["delivered"] and group["rung"] == group["delivered"] + group["coalesced"],
+       "every one arrives", group)
+    check_points(groups)
+
+
+def points_of(groups):
+    return [{p for hop in g["hops"] for p in (hop["from"], hop["to"])} for g in groups]
+
+
+def main():
+    started = read("pair").splitlines()
+    actor = "writer" if kind == "writer" else "pair"
+    done = [line for line in read(actor).splitlines() if line.startswith("done")]
+
+    ok(bool(done), "it came to its end", read(actor) + read(actor + ".err"))
+    if not done:
+        return
+    _, pong, ping = started[0].split()
+    check_list(int(pong), int(ping))
+    if kind == "writer":
+        check_writer(int(pong))
+    else:
+        check_report(int(pong), int(ping), [int(n) for n in done[0].split()[1:]])
+
+
+main()

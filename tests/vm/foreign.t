@@ -1,38 +1,42 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# ivshmem-doorbell next to `ivmtrace list --irqfd` and `record`: who rings whom as
-# /proc and the device's contract say, every interrupt counted as the guests do.
+# ivshmem-doorbell, with ioeventfd=on and off, and a process that writes to its eventfds,
+# next to `ivmtrace list --irqfd` and `record`: who rings whom as /proc and the device's
+# contract say, every interrupt counted as the guests do.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 count=2000
 vectors=2
 
-# judge RIG IOEVENTFD DIRECTORY
-judge() {
-	"$here/foreign-check.py" "$3" "$2" "$1, ioeventfd=$2"
-}
-
 native() {
 	local out=$IVM_OUT/vm/foreign-native-$1
 
 	rm -rf "$out"
 	"$here/foreign-run.sh" "$IVM_OUT" "$1" $count $vectors "$out"
-	judge native "$1" "$out"
+	"$here/foreign-check.py" "$out" "$1" "native, $1" $count
 }
 
+# lab KERNEL KIND...: all in one lab
 lab() {
-	local out=$IVM_OUT/vm/foreign-lab-$1-$2
+	local kernel=$1 out=$IVM_OUT/vm/foreign-lab-$1 kind
 
+	shift
 	rm -rf "$out"
 	mkdir -p "$out"
 	# shellcheck disable=SC2016 # LAB_OUT is the lab's
-	"$here/../lab/run.sh" --kernel "$1" --timeout 240 --tool mktemp --tool mkfifo \
+	"$here/../lab/run.sh" --kernel "$kernel" --timeout 400 --tool mktemp --tool mkfifo \
 		--share "$IVM_OUT" --share "$here" --out "$out" --log "$out/console.log" -- \
-		bash -c 'exec "$0/foreign-run.sh" "$1" "$2" "$3" "$4" "$LAB_OUT"' \
-		"$here" "$IVM_OUT" "$2" $count $vectors
-	judge "lab-$1" "$2" "$out"
+		bash -c 'here=$0 build=$1 count=$2 vectors=$3
+			shift 3
+			for kind; do
+				"$here/foreign-run.sh" "$build" "$kind" "$count" "$vectors" \
+					"$LAB_OUT/$kind"
+			done' "$here" "$IVM_OUT" $count $vectors "$@"
+	for kind; do
+		"$here/foreign-check.py" "$out/$kind" "$kind" "lab-$kernel, $kind" $count
+	done
 }
 
 number() {
@@ -42,7 +46,9 @@ number() {
 {
 	if [ -w /dev/kvm ]; then
 		native on
+		native off
+		native writer
 	fi
-	lab 6.1 on
-	lab 6.12 on
+	lab 6.1 on off writer
+	lab 6.12 on off writer
 } | number
