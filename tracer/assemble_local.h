@@ -95,6 +95,12 @@ struct ivm_assemble {
 	struct ivm_assemble_stats stats;
 };
 
+/* Where its number was given to it */
+static inline uint64_t assemble_begin_ns(const struct ivm_journey *j)
+{
+	return ivm_seen(j, IVM_P_DISPATCH) ? j->t_ns[IVM_P_DISPATCH] : j->t_ns[IVM_P_SEND];
+}
+
 /* assemble_state.c */
 struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid);
 struct slot *assemble_slot(struct ivm_assemble *a, const struct ivm_vm *vm, uint32_t vcpu_id,
@@ -103,6 +109,7 @@ struct stream *assemble_stream(struct ivm_assemble *a, const struct ivm_end *to)
 struct ivm_counts *assemble_counts_of(struct ivm_assemble *a, const struct ivm_journey *j);
 struct thread *assemble_receiver(struct ivm_assemble *a, const struct ivm_journey *j);
 struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id);
+gpointer assemble_target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
 GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create);
 struct raises *assemble_raises(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
 void assemble_queue_by_id(GQueue *queue, struct ivm_journey *j);

@@ -126,7 +126,7 @@ static void take_deferred(struct ivm_assemble *a, const struct ivm_journey *by, 
 
 	for (l = held->head; l; l = next) {
 		next = l->next;
-		if (((struct ivm_journey *)l->data)->t_ns[IVM_P_DISPATCH] >= by->t_ns[IVM_P_WORK])
+		if (assemble_begin_ns(l->data) >= by->t_ns[IVM_P_WORK])
 			continue;
 		assemble_queue_by_id(others, l->data);
 		g_queue_delete_link(held, l);
@@ -640,10 +640,31 @@ static bool is_local(const struct ivm_assemble *a, const struct thread *t,
 	       !(e->flags & IVM_EV_F_HARDIRQ);
 }
 
+/*
+ * A thread may raise another interrupt after its write, and nothing that we hook
+ * lies between: only the message of the eventfd that it wrote to is that write's.
+ */
+static void end_other_write(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
+{
+	const struct ivm_journey *j = &t->sender.open;
+	const struct ivm_end *to;
+
+	if (e->type != IVM_EV_ACCEPT || !j->id || ivm_seen(j, IVM_P_DISPATCH) ||
+	    !t->sender.route_ns)
+		return;
+	to = ivm_topology_end(a->topology, j->to_end);
+	if (to && j->vector < to->page.vectors &&
+	    vector_is_at(&to->page.vector[j->vector], t->sender.msi_address, t->sender.msi_data))
+		return;
+	assemble_hold(a, assemble_take_open(t));
+}
+
 void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e)
 {
-	bool was_open = t->sender.open.id;
+	bool was_open;
 
+	end_other_write(a, t, e);
+	was_open = t->sender.open.id;
 	if (e->type == IVM_EV_SENDMSG)
 		note_sent(a, e);
 	if (e->type == IVM_EV_MSI) {

@@ -104,9 +104,38 @@ struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id)
 	return NULL;
 }
 
+static bool raises_same(const struct ivm_linkpage_vector *a, const struct ivm_linkpage_vector *b)
+{
+	return a->msi_data && a->msi_data == b->msi_data && a->msi_address == b->msi_address;
+}
+
+/*
+ * What waits for a vector waits for its message.  A device has an end towards each
+ * of its peers, and all of them receive on the same vectors.
+ */
+gpointer assemble_target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t vector)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, to_end);
+	uint32_t v;
+	guint i;
+
+	if (!to || to->kind == IVM_END_LINK || vector >= to->page.vectors)
+		return vector_key(to_end, vector);
+	for (i = 0; i + 1 < to_end; i++) {
+		const struct ivm_end *end = g_ptr_array_index(a->topology->ends, i);
+
+		if (end->vm != to->vm || end->dead || end->kind == IVM_END_LINK)
+			continue;
+		for (v = 0; v < end->page.vectors; v++)
+			if (raises_same(&end->page.vector[v], &to->page.vector[vector]))
+				return vector_key(end->id, v);
+	}
+	return vector_key(to_end, vector);
+}
+
 GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create)
 {
-	gpointer key = vector_key(to_end, vector);
+	gpointer key = assemble_target_key(a, to_end, vector);
 	GQueue *held = g_hash_table_lookup(a->held, key);
 
 	if (!held && create) {

@@ -537,7 +537,7 @@ bool ivm_topology_writes(const struct ivm_topology *t, pid_t tgid, int fd)
 	uint32_t vector;
 	const struct ivm_end *end = ivm_topology_eventfd(t, tgid, fd, &vector);
 
-	return end && end->kind != IVM_END_LINK && end->bell_address == IVM_LINKPAGE_NO_ADDR;
+	return end && ivm_end_writes(end);
 }
 
 /**

@@ -58,6 +58,12 @@ struct ivm_end {
 	bool dead;
 };
 
+/* Do this end's journeys begin with a write(2), as KVM knows no doorbell of it? */
+static inline bool ivm_end_writes(const struct ivm_end *end)
+{
+	return end->kind != IVM_END_LINK && end->bell_address == IVM_LINKPAGE_NO_ADDR;
+}
+
 struct ivm_topology {
 	GPtrArray *vms;			/* struct ivm_vm *, owned */
 	GPtrArray *vcpus;		/* struct ivm_vcpu *, owned */
