@@ -35,7 +35,7 @@ struct checkup {
 	int err;			/* of opening it */
 	enum ivm_probe_result probe;
 	struct utsname host;
-	struct fact facts[9];
+	struct fact facts[10];
 	unsigned int fact_count;
 	char clocksource[64];
 };
@@ -72,6 +72,7 @@ static void gather_facts(struct checkup *c)
 	int tracefs = ivm_tracefs_open();
 	bool refused = c->err == -EPERM || ivm_session_fallback(c->session);
 	bool kvm = !access("/dev/kvm", R_OK | W_OK);
+	bool wires = ivm_session_has_wires(c->session);
 
 	uname(&c->host);
 	read_clocksource(c->clocksource, sizeof(c->clocksource));
@@ -85,8 +86,10 @@ static void gather_facts(struct checkup *c)
 	add_fact(c, "kvm", kvm_kind(), strcmp(kvm_kind(), "none") != 0);
 	add_fact(c, "/dev/kvm", kvm ? "usable" : "not usable", kvm);
 	add_fact(c, "clocksource", c->clocksource, !strcmp(c->clocksource, "tsc"));
-	if (!c->err || c->err == -EOPNOTSUPP)
+	if (!c->err || c->err == -EOPNOTSUPP) {
 		add_fact(c, "vcpu threads", ivm_session_vcpu_source(c->session), true);
+		add_fact(c, "eventfd tables", wires ? "iter" : "not readable", wires);
+	}
 	if (tracefs >= 0)
 		close(tracefs);
 }
@@ -211,7 +214,11 @@ static void run_probe(struct checkup *c)
 
 static int check_up(enum format format, enum ivm_backend backend)
 {
-	const struct ivm_session_opts opts = { .buffer_bytes = 1 << 20, .backend = backend };
+	const struct ivm_session_opts opts = {
+		.buffer_bytes = 1 << 20,
+		.backend = backend,
+		.wires = true,
+	};
 	struct checkup c = {};
 	int ret;
 

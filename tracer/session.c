@@ -228,7 +228,7 @@ static int open_parts(struct ivm_session *s)
 		s->irqfds = ivm_irqfds_open();
 		ivm_discover_use_irqfds(s->discover, s->irqfds);
 	}
-	if (s->opts.foreign && !ivm_irqfds_available(s->irqfds))
+	if (s->opts.foreign && !ivm_session_has_wires(s))
 		return fail(s, -EOPNOTSUPP, "this host does not show what KVM has bound to "
 			    "eventfds, which --irqfd needs: BPF iterators (Linux 5.17 with BTF) "
 			    "and root");
@@ -640,6 +640,11 @@ const char *ivm_session_backend(const struct ivm_session *s)
 const char *ivm_session_fallback(const struct ivm_session *s)
 {
 	return s->fallback[0] ? s->fallback : NULL;
+}
+
+bool ivm_session_has_wires(const struct ivm_session *s)
+{
+	return s->irqfds && ivm_irqfds_available(s->irqfds);
 }
 
 const char *ivm_session_vcpu_source(const struct ivm_session *s)

@@ -210,6 +210,14 @@ void ivm_session_probed(struct ivm_session *s);
  */
 const char *ivm_session_vcpu_source(const struct ivm_session *s);
 
+/**
+ * ivm_session_has_wires() - does the host show what KVM has bound to eventfds?
+ * @s: a session opened with wires
+ *
+ * Return: true if ivshmem-doorbell can be found and link pages be checked.
+ */
+bool ivm_session_has_wires(const struct ivm_session *s);
+
 const struct ivm_topology *ivm_session_topology(const struct ivm_session *s);
 const struct ivm_assemble *ivm_session_assemble(const struct ivm_session *s);
 void ivm_session_lost(struct ivm_session *s, struct ivm_session_lost *lost);
