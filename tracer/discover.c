@@ -33,8 +33,9 @@
 #define OTHER_CHECK_NS	(3 * SEC_NS)
 #define CHECK_REST	100		/* times as long as a check took, before the next */
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
-#define WIRES_CHECK_NS	(500 * MSEC_NS)	/* at the most; see refresh_wires() */
-#define WIRES_COST	50		/* ... and no more than one part in so many of our time */
+#define WIRES_CHECK_NS	(500 * MSEC_NS)
+#define WIRES_COST	50		/* ... but no more than one part in so many of a CPU */
+#define WIRES_LIMIT_NS	(3 * SEC_NS)	/* ... unless that makes it later than this */
 #define CONTRADICTS_NS	(2 * SEC_NS)	/* a guest setting up its interrupts is faster */
 #define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
 
@@ -79,7 +80,8 @@ struct ivm_discover {
 	struct ivm_irqfds *irqfds;	/* NULL: not used */
 	struct ivm_ivshmem_ends *ivshmem;
 	uint64_t wires_read_ns;
-	uint64_t wires_cost_ns;		/* of the last reading */
+	uint64_t wires_cost_ns;		/* CPU time of the last reading */
+	bool wires_unsettled;		/* it has ends that are believed when they stay */
 	uint64_t contradicts_ns;	/* since then, 0 not */
 	bool contradiction_counted;
 	struct ivm_discover_stats stats;
@@ -776,26 +778,33 @@ static void check_wires(struct ivm_discover *d, const struct ivm_wires *wires, u
 	}
 }
 
+static uint64_t cpu_time_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return now.tv_sec * SEC_NS + now.tv_nsec;
+}
+
 /* A host without iterators has link pages only, and a gap is read again next time */
-static bool read_wires(struct ivm_discover *d, uint64_t now_ns)
+static void read_wires(struct ivm_discover *d, uint64_t now_ns)
 {
 	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct ivm_irqfd_record));
-	uint64_t begin_ns = ivm_now_ns();
+	uint64_t begin_ns = cpu_time_ns();
 	const struct ivm_irqfds_gaps *gaps;
 	struct ivm_wires *wires;
-	bool unsettled = false;
 
+	d->wires_unsettled = false;
 	if (ivm_irqfds_read(d->irqfds, records))
-		return false;
+		return;
 	gaps = ivm_irqfds_gaps(d->irqfds);
 	if (!gaps->lost && !gaps->torn) {
 		wires = ivm_wires_new(records);
-		unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
+		d->wires_unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
 		check_wires(d, wires, now_ns);
 		ivm_wires_free(wires);
 	}
-	d->wires_cost_ns = ivm_now_ns() - begin_ns;
-	return unsettled;
+	d->wires_cost_ns = cpu_time_ns() - begin_ns;
 }
 
 static void refresh_pages(struct ivm_discover *d, uint64_t now_ns)
@@ -815,17 +824,23 @@ static void refresh_pages(struct ivm_discover *d, uint64_t now_ns)
 }
 
 /* It looks at all open files of the host: how often depends on how long that takes */
+static uint64_t wires_interval_ns(const struct ivm_discover *d)
+{
+	if (d->wires_unsettled)
+		return IVM_DISCOVER_SETTLE_NS;
+	return CLAMP(WIRES_COST * d->wires_cost_ns, WIRES_CHECK_NS, WIRES_LIMIT_NS);
+}
+
 static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everything)
 {
-	uint64_t interval_ns = MAX(WIRES_CHECK_NS, WIRES_COST * d->wires_cost_ns);
-
 	if (!d->irqfds)
 		return;
 	ivm_ivshmem_ends_expire(d->ivshmem, now_ns);
-	if (!everything && now_ns - d->wires_read_ns < interval_ns)
+	if (!everything && now_ns - d->wires_read_ns < wires_interval_ns(d))
 		return;
 	d->wires_read_ns = now_ns;
-	if (!read_wires(d, now_ns) || !everything)
+	read_wires(d, now_ns);
+	if (!d->wires_unsettled || !everything)
 		return;
 	/* Whoever asks for everything wants to know it now */
 	g_usleep(IVM_DISCOVER_SETTLE_NS / 1000);
