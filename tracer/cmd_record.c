@@ -177,9 +177,9 @@ static void print_lost(struct record *r)
 	struct ivm_session_lost lost;
 
 	ivm_session_lost(r->session, &lost);
-	if (lost.source.overrun || lost.source.unplaced)
-		ivm_warn("lost: %" PRIu64 " overrun, %" PRIu64 " unplaced", lost.source.overrun,
-			 lost.source.unplaced);
+	if (lost.source.overrun || lost.source.switches || lost.source.unplaced)
+		ivm_warn("lost: %" PRIu64 " overrun, %" PRIu64 " switches, %" PRIu64 " unplaced",
+			 lost.source.overrun, lost.source.switches, lost.source.unplaced);
 	if (lost.source.ringbuf || lost.source.map || lost.source.recursion || lost.page ||
 	    stats->late)
 		ivm_warn("lost: %" PRIu64 " ring buffer, %" PRIu64 " map, %" PRIu64 " recursion, %"

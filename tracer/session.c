@@ -501,6 +501,7 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "map", lost.source.map },
 		{ "recursion", lost.source.recursion },
 		{ "overrun", lost.source.overrun },
+		{ "switches", lost.source.switches },
 		{ "unplaced", lost.source.unplaced },
 		{ "link_page", lost.page },
 		{ "contradictions", lost.contradictions },
@@ -589,6 +590,7 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	cause(&c, lost.source.recursion, "events lost: a program was skipped by the kernel");
 	cause(&c, lost.source.overrun,
 	      "events lost: a CPU's tracefs buffer was full (-m makes it larger)");
+	cause(&c, lost.source.switches, "context switches were left out by tracefs");
 	cause(&c, lost.source.unplaced, "messages of a link's socket could not be told apart");
 	cause(&c, lost.page, "link page snapshots lost: the owner kept writing");
 	cause(&c, lost.contradictions, "contradictions between link pages and what KVM has bound "

