@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From blocks to a ratio and its confidence interval.
 
-A block's figure is a mean over some ten thousand round trips, so whatever a tracer does now and
+A block's figure is a mean over thousands of round trips, so whatever a tracer does now and
 then within a block counts in full.  Between blocks the host does other things, too: logarithms
 of ratios to the neighbouring blocks are averaged without their upper and lower fifth.  The
 interval is the percentile bootstrap over blocks.

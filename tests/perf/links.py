@@ -39,7 +39,7 @@ def ratio(pairs, what):
 
 
 def main(figures, _seed, quick):
-    seconds, rounds, count = (1, 1, 1) if quick else (4, 2, 2)
+    seconds, rounds, count = (1, 1, 1) if quick else (3, 2, 2)
     pairs = []
     with Probes() as probes, Pair("flood") as pair:
         time.sleep(0.5)

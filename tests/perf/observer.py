@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The observer effect: how much longer a round trip takes while it is looked at.
 
-One pair plays ping-pong all the time.  Blocks of half a second are measured in steady state; each
+One pair plays ping-pong all the time.  Blocks of 0.4 s are measured in steady state; each
 block with a tracer stands between two without, in an order drawn anew for each round, and is
 compared with the geometric mean of these two: a drift of the host cancels out.
 """
@@ -216,7 +216,7 @@ def judge(figures, results):
 
 def main(figures, seed, quick):
     """Measures; fills @figures, returns the limits with whether they are met."""
-    rounds, rare_every, block_s = (6, 3, 0.3) if quick else (60, 5, 0.5)
+    rounds, rare_every, block_s = (6, 3, 0.3) if quick else (60, 10, 0.4)
     rare = ("perf_record", "bpftrace")
     with Pair("pingpong") as pair, Probes() as probes:
         time.sleep(1)
