@@ -3,16 +3,30 @@
 # make perf: what the tracer costs, measured natively beside other ways of
 # looking.  IVM_PERF_QUICK=1 for a smoke run.
 
-PERF_PROGRAMS = $(addprefix $(O)/perf/,pair probes links)
+# The producer stands in for programs that hand over whole journeys
+PERF_PROGRAMS = $(addprefix $(O)/perf/,pair probes links $(if $(shell \
+	grep -s 'struct ivm_journey_record {' bpf/journey.h),producer))
 
 $(O)/perf/obj/%.o: tests/perf/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@)
-	$(Q)$(CC) $(CFLAGS) $(TRACER_CFLAGS) -I. -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(TRACER_CFLAGS) -I. -I$(O)/perf -MMD -MP -c $< -o $@
+
+$(O)/perf/%.bpf.o: tests/perf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call msg,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -MMD -MP -c $< -o $@
+
+$(O)/perf/%.skel.h: $(O)/perf/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(O)/perf/obj/producer.o: $(O)/perf/producer.skel.h
 
 $(O)/perf/pair: $(O)/perf/obj/pair.o $(patsubst %,$(O)/tracer/obj/tracer/%.o,\
 		rig lane ivshmem_server error)
 $(O)/perf/probes: $(O)/perf/obj/probes.o $(O)/tracer/obj/tracer/tracefs.o
+$(O)/perf/producer: $(O)/perf/obj/producer.o
 $(O)/perf/links: $(O)/perf/obj/links.o
 $(PERF_PROGRAMS):
 	$(call msg,LINK,$@)
@@ -26,4 +40,5 @@ perf: deps
 
 .PHONY: perf perf-programs
 .SECONDARY: $(PERF_PROGRAMS:$(O)/perf/%=$(O)/perf/obj/%.o)
--include $(PERF_PROGRAMS:$(O)/perf/%=$(O)/perf/obj/%.d)
+.PRECIOUS: $(O)/perf/%.bpf.o
+-include $(PERF_PROGRAMS:$(O)/perf/%=$(O)/perf/obj/%.d) $(O)/perf/producer.bpf.d
