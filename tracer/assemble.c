@@ -262,7 +262,7 @@ static enum ivm_outcome outcome_accepted(struct ivm_assemble *a, const struct iv
 	return to && to->vm->dead ? IVM_O_DROPPED : IVM_O_UNFINISHED;
 }
 
-static enum ivm_outcome outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j)
+enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 
@@ -276,10 +276,10 @@ static enum ivm_outcome outcome_held(struct ivm_assemble *a, const struct ivm_jo
 	bool can_arrive;
 
 	if (!to || to->dead || j->vector >= to->page.vectors)
-		return outcome_in_flight(a, j);
+		return assemble_outcome_in_flight(a, j);
 	can_arrive = (to->page.vector[j->vector].flags & IVM_LP_VEC_DELIVERABLE) &&
 		     !to->page.mask[j->vector];
-	return can_arrive ? outcome_in_flight(a, j) : IVM_O_MASKED;
+	return can_arrive ? assemble_outcome_in_flight(a, j) : IVM_O_MASKED;
 }
 
 /* Sent later than its doorbell, and read: then the receiving device holds it */
@@ -289,7 +289,7 @@ static enum ivm_outcome outcome_unsent(struct ivm_assemble *a, const struct ivm_
 
 	if (to && assemble_was_flushed(assemble_stream(a, to), j))
 		return outcome_held(a, j);
-	return outcome_in_flight(a, j);
+	return assemble_outcome_in_flight(a, j);
 }
 
 typedef enum ivm_outcome (*outcome_fn)(struct ivm_assemble *a, const struct ivm_journey *j);
@@ -358,7 +358,7 @@ static void finish_waiting(struct ivm_assemble *a)
 	}
 	g_hash_table_iter_init(&it, a->streams);
 	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		drain(a, &((struct stream *)value)->sent, outcome_in_flight);
+		drain(a, &((struct stream *)value)->sent, assemble_outcome_in_flight);
 		/* Read by QEMU and not raised: its device holds it */
 		drain(a, &((struct stream *)value)->received, outcome_held);
 		drain(a, &((struct stream *)value)->unsent, outcome_unsent);

@@ -101,6 +101,9 @@ static inline uint64_t assemble_begin_ns(const struct ivm_journey *j)
 	return ivm_seen(j, IVM_P_DISPATCH) ? j->t_ns[IVM_P_DISPATCH] : j->t_ns[IVM_P_SEND];
 }
 
+/* assemble.c */
+enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j);
+
 /* assemble_state.c */
 struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid);
 struct slot *assemble_slot(struct ivm_assemble *a, const struct ivm_vm *vm, uint32_t vcpu_id,

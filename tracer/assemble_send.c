@@ -498,7 +498,10 @@ void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j)
 	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
 	const struct raise *raise = find_raise(a, j);
 
-	if (raise) {
+	if (ivm_seen(j, IVM_P_WORK)) {
+		/* The worker has injected it: its accept was lost, and nobody raises it now */
+		assemble_record_as(a, j, assemble_outcome_in_flight(a, j));
+	} else if (raise) {
 		join_raise(a, j, raise);
 	} else if (is_unsent(j)) {
 		j->seq = flush_after(stream, j->t_ns[IVM_P_USER]);
@@ -592,7 +595,7 @@ static bool is_open_fd(struct ivm_assemble *a, const struct thread *t, const str
 	return end && end->id == j->from_end && vector == j->vector;
 }
 
-static void note_sent(struct ivm_assemble *a, const struct ivm_event *e)
+static void note_sent(struct ivm_assemble *a, const struct ivm_event *e, bool is_open)
 {
 	const struct ivm_end *from = ivm_topology_socket(a->topology, e->tgid, e->c);
 	struct stream *stream;
@@ -600,6 +603,12 @@ static void note_sent(struct ivm_assemble *a, const struct ivm_event *e)
 	if (!from || !from->peer || !e->b)
 		return;
 	stream = assemble_stream(a, from->peer);
+	/* Before the first send was seen nothing can be missed */
+	if (stream->sent_upto && e->a > stream->sent_upto + 1)
+		a->stats.stream_gaps += e->a - stream->sent_upto - 1;
+	/* Only the main loop sends what no doorbell of its own led to */
+	if (stream->sent_upto && !is_open && e->tid != e->tgid && e->t_ns < a->stop_ns)
+		a->stats.stream_gaps++;
 	stream->sent_upto = MAX(stream->sent_upto, e->b);
 }
 
@@ -666,7 +675,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 	end_other_write(a, t, e);
 	was_open = t->sender.open.id;
 	if (e->type == IVM_EV_SENDMSG)
-		note_sent(a, e);
+		note_sent(a, e, was_open);
 	if (e->type == IVM_EV_MSI) {
 		a->route_seen = true;
 		t->copies_for = 0;
@@ -678,7 +687,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 	}
 	if ((e->type == IVM_EV_SENDMSG || e->type == IVM_EV_WRITE) &&
 	    !(was_open && is_open_fd(a, t, e))) {
-		if (e->type == IVM_EV_SENDMSG && e->a && !was_open)
+		if (e->type == IVM_EV_SENDMSG && e->a && e->tid == e->tgid)
 			note_flush(a, e);
 		if (e->type == IVM_EV_WRITE)
 			open_write(a, t, e);
@@ -749,6 +758,12 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 	}
 	while ((j = g_queue_peek_head(&stream->sent)) && j->seq <= e->b) {
 		g_queue_pop_head(&stream->sent);
+		if (j->seq < e->a) {
+			/* That read was not seen, and who knows what it was raised with */
+			a->stats.stream_gaps++;
+			assemble_record_as(a, j, IVM_O_UNFINISHED);
+			continue;
+		}
 		ivm_stream_step(j, e);
 		g_queue_push_tail(&stream->received, j);
 	}
