@@ -433,6 +433,28 @@ static bool is_claimed(const struct ivm_discover *d, uint64_t inode)
 	return false;
 }
 
+/*
+ * A peer gets our page's descriptor to map it and closes it then; on a busy host
+ * that takes a while.  Of two holders the owner is the one who keeps it.
+ */
+static bool is_held_elsewhere(const struct ivm_discover *d, const struct process *process,
+			      uint64_t inode)
+{
+	const struct process *other;
+	const struct page *page;
+	GHashTableIter it;
+	gpointer value;
+
+	g_hash_table_iter_init(&it, d->processes);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		other = value;
+		page = other != process ? find_page(other, inode) : NULL;
+		if (page && !page->gone_ns && !other->gone_ns)
+			return true;
+	}
+	return false;
+}
+
 static bool has_followed_peer(const struct ivm_discover *d, const struct page *page)
 {
 	guint i;
@@ -492,6 +514,8 @@ static void claim_page(struct ivm_discover *d, struct process *process, struct p
 	if (d->filter.vm || d->filter.all_vms)
 		claim_vm(d, process);
 	if (is_filtering(d) && !fits_filter(d, process, page) && !has_followed_peer(d, page))
+		return;
+	if (is_held_elsewhere(d, process, page->inode))
 		return;
 	claim_vm(d, process);
 	page->end = ivm_topology_add_end(d->topology, process->vm, page->inode, &page->snapshot,
