@@ -145,9 +145,10 @@ static int scan(struct ivm_session *s, bool everything)
 	err = write_topology(s, now);
 	if (err)
 		return fail(s, err, "cannot write the events");
+	/* A stamp may come the moment its journey begins */
+	ivm_stamps_follow(s->stamps);
 	err = source_result(s, s->source->ops->follow(s->source, s->topology));
-	if (!err)
-		ivm_stamps_follow(s->stamps);
+	ivm_stamps_followed(s->stamps);
 	return err;
 }
 
@@ -268,13 +269,16 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	if (err)
 		return err;
 	s->recording = recording;
+	err = ivm_stamps_start(s->stamps, recording);
+	if (err)
+		return fail(s, err, "cannot write the recording");
 	stamp_start(s);
 	s->armed_ns = ivm_now_ns();
 	if (s->raw)
 		ivm_replay_write_arm(s->raw, s->armed_ns);
 	s->source->ops->arm(s->source);
-	err = ivm_stamps_start(s->stamps, recording);
-	return err ? fail(s, err, "cannot write the recording") : 0;
+	ivm_stamps_followed(s->stamps);
+	return 0;
 }
 
 /* Topology first: the events to be worked off may be of a link just found */

@@ -168,7 +168,6 @@ static void skip_old(struct ivm_stamps *s, struct lane *lane)
 		lane->ring.stamps = 0;
 		lane->next = 0;
 	}
-	lane->from_ns = ivm_now_ns();
 }
 
 static void add_lane(struct ivm_stamps *s, const struct ivm_end *end)
@@ -228,6 +227,19 @@ void ivm_stamps_follow(struct ivm_stamps *s)
 			refresh_lane(lane);
 		else
 			add_lane(s, end);
+	}
+}
+
+void ivm_stamps_followed(struct ivm_stamps *s)
+{
+	uint64_t now = ivm_now_ns();
+	guint i;
+
+	for (i = 0; i < s->lanes->len; i++) {
+		struct lane *lane = g_ptr_array_index(s->lanes, i);
+
+		if (!lane->from_ns)
+			lane->from_ns = now;
 	}
 }
 

@@ -39,9 +39,11 @@ struct ivm_stamps *ivm_stamps_new(const struct ivm_topology *topology, struct iv
 void ivm_stamps_free(struct ivm_stamps *s);
 
 /**
- * ivm_stamps_start() - from here on stamps count
+ * ivm_stamps_start() - from here on stamps are taken
  * @s: the stamps
  * @recording: takes them
+ *
+ * Just before doorbells begin to open journeys; then ivm_stamps_followed().
  *
  * Return: 0 or -errno of the recording.
  */
@@ -51,10 +53,16 @@ int ivm_stamps_start(struct ivm_stamps *s, struct ivm_recording *recording);
  * ivm_stamps_follow() - finds the lanes of links that came up
  * @s: the stamps; if not started nothing happens
  *
- * Call it as soon as doorbells of a link open journeys: what a lane holds when it
- * is found is old.
+ * Just before their doorbells begin to open journeys, because what a lane holds
+ * when it is found is old; then ivm_stamps_followed().
  */
 void ivm_stamps_follow(struct ivm_stamps *s);
+
+/**
+ * ivm_stamps_followed() - doorbells of all links found so far open journeys now
+ * @s: the stamps
+ */
+void ivm_stamps_followed(struct ivm_stamps *s);
 
 /**
  * ivm_stamps_poll() - takes what guests have written, looks at their clocks

@@ -210,20 +210,29 @@ static void miss_journey(struct join *j, const struct stop *stop)
 		j->s->stats.unmatched++;
 }
 
-/* When was it, by any vCPU of the VM?  For stamps at the edges of the recording. */
-static bool any_time(const struct join *j, uint64_t tsc, uint64_t *t_ns)
+/*
+ * When was it, by any vCPU of the VM?  For stamps without journey.  -ERANGE, by
+ * all of them, is an answer, too: the samples span the whole recording.
+ */
+static int any_time(const struct join *j, uint64_t tsc, uint64_t *t_ns)
 {
 	const GPtrArray *vcpus = j->s->topology->vcpus;
+	int err, result = -ERANGE;
 	uint64_t err_ns;
 	guint i;
 
 	for (i = 0; i < vcpus->len; i++) {
 		const struct ivm_vcpu *vcpu = g_ptr_array_index(vcpus, i);
 
-		if (vcpu->vm == j->lane->end->vm && !to_host(j, vcpu->vcpu_id, tsc, t_ns, &err_ns))
-			return true;
+		if (vcpu->vm != j->lane->end->vm)
+			continue;
+		err = to_host(j, vcpu->vcpu_id, tsc, t_ns, &err_ns);
+		if (!err)
+			return 0;
+		if (err != -ERANGE)
+			result = err;
 	}
-	return false;
+	return result;
 }
 
 /* ---- ring ---- */
@@ -243,10 +252,11 @@ static void use_ring(struct join *j, const struct stop *stop, const struct stamp
 static void miss_ring(struct join *j, const struct stamp *stamp)
 {
 	uint64_t t_ns;
+	int err = any_time(j, stamp->tsc, &t_ns);
 
-	if (!any_time(j, stamp->tsc, &t_ns))
+	if (err && err != -ERANGE)
 		j->s->stats.dropped++;
-	else if (t_ns >= j->lane->from_ns && t_ns < j->s->stopped_ns)
+	else if (!err && t_ns >= j->lane->from_ns && t_ns < j->s->stopped_ns)
 		g_array_append_val(j->alone, t_ns);
 }
 
@@ -322,9 +332,11 @@ static void step_handler(struct join *j, struct pairing *p)
 	const struct stop *next = p->stop + 1 < j->stops->len ? stop_at(j, p->stop + 1) : NULL;
 	const struct stamp *stamp = stamp_at(j, p->stamp);
 	uint64_t t_ns, err_ns;
+	int err = to_host(j, stop->vcpu_id, stamp->tsc, &t_ns, &err_ns);
 
-	if (to_host(j, stop->vcpu_id, stamp->tsc, &t_ns, &err_ns)) {
-		j->s->stats.dropped++;
+	if (err) {
+		/* From before: the vCPU lost its CPU between handler and stamp */
+		j->s->stats.dropped += err != -ERANGE || p->started;
 		/* The count still says whose it was */
 		if (p->started && stamp->count - p->expected == p->skipped)
 			p->stop++;
@@ -375,7 +387,7 @@ static void join_handlers(struct join *j)
 	for (; p.stop < j->stops->len; p.stop++)
 		miss_journey(j, stop_at(j, p.stop));
 	for (; p.stamp < j->stamps->len; p.stamp++)
-		if (any_time(j, stamp_at(j, p.stamp)->tsc, &t_ns))
+		if (!any_time(j, stamp_at(j, p.stamp)->tsc, &t_ns))
 			miss_handler(j, &p, t_ns);
 }
 

@@ -368,8 +368,8 @@ static void test_hostile_stamps(void **state)
 	poll(f);
 	journey(f, 1, START_NS + 1000, START_NS + 2000);
 	join(f);
-	/* Whose handler it was cannot be told, so that one journey lacks its own */
-	expect(f, 0, 0, 1, 5, 0);
+	/* The handler's may be from before the recording, but its journey lacks one */
+	expect(f, 0, 0, 1, 4, 0);
 }
 
 static void test_foreign_descriptors(void **state)
@@ -543,8 +543,10 @@ static void test_late_start(void **state)
 	struct fixture *f = *state;
 	uint64_t id;
 
-	f->handled = 41;
+	f->handled = 40;
+	handle(f, START_NS / 4);	/* before the first sample */
 	handle(f, START_NS + 500);
+	ring(f, 7, START_NS / 4);
 	ring(f, 8, START_NS + 1000);
 	handle(f, START_NS + 4000);
 	id = journey(f, 8, START_NS + 2000, START_NS + 3000);
