@@ -34,7 +34,7 @@ by_sql() {
 	sqlite3 "$tmp/$1.ivm" "$2"
 }
 
-for name in native lab posted empty; do
+for name in native lab posted stamps empty; do
 	recording "$name"
 	golden "$name: text" "$name.txt" report "$tmp/$name.ivm"
 	golden "$name: JSON" "$name.json" report --format json "$tmp/$name.ivm"
@@ -81,6 +81,25 @@ done
 is "p99.9 of fewer than 1000 is unknown" "$(by_json "${direct}['total']['p999_ns']")" None
 is "silent hooks give no number" "$(by_json "[h['name'] for g in r['groups'] for h in g['hops']
 	if 'entry' in h['name'] or 'inject' in h['name']]")" '[]'
+
+# Guest stamps: the bound stands beside what it belongs to, and nothing below it is a number
+run report -f json "$tmp/stamps.ivm"
+cp "$tmp/out" "$tmp/json"
+is "totals run from ring to isr" "$(by_json "[(g['total']['from'], g['total']['to'], g['total']['err_ns'])
+	for g in r['groups']]")" "[('ring', 'isr', 960), ('ring', 'isr', 960)]"
+is "bounds are those of the end that stamped" "$(by_json "[(h['name'], h['err_ns']) for g in r['groups']
+	for h in g['hops'] if h['err_ns']]")" \
+	"[('ring..exit', 60), ('entry..isr', 900), ('ring..exit', 900), ('entry..isr', 60)]"
+is "no number below its bound" "$(by_json "[v for g in r['groups'] for h in g['hops'] + [g['total']]
+	for k, v in h.items() if k[-3:] == '_ns' and k not in ('err_ns', 'sum_ns', 'probe_ns')
+	and v is not None and v < h['err_ns']]")" '[]'
+is "a bound above all of a hop leaves its sum" "$(by_json "[(h['p50_ns'], h['sum_ns'] > 0)
+	for h in r['groups'][1]['hops'] if h['name'] == 'ring..exit']")" '[(None, True)]'
+sqlite3 "$tmp/stamps.ivm" 'DROP TABLE stamp_bounds; DROP TABLE stamps'
+run report -f json "$tmp/stamps.ivm"
+cp "$tmp/out" "$tmp/json"
+is "without the bounds they are unknown" "$(by_json "{h['err_ns'] for g in r['groups']
+	for h in g['hops'] if h['name'] in ('ring..exit', 'entry..isr')}")" '{None}'
 
 # Ways to ask for it
 cp "$tmp/native.ivm" "$tmp/ivmtrace.ivm"
