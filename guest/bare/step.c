@@ -68,6 +68,13 @@ static void write_down(struct step *step, uint64_t begin_tsc)
 		};
 }
 
+/* STATUS of a ring that was taken would raise another one at the end */
+static void hold(struct step *step, uint32_t how)
+{
+	mailbox_clear_status(step->run->mailbox);
+	mailbox_hold(step->run->mailbox, step->vector, how, true);
+}
+
 static void set_up(struct step *step)
 {
 	uint32_t delay = step->run->options->delay;
@@ -78,7 +85,7 @@ static void set_up(struct step *step)
 	else if (delay == IVM_DELAY_INIT)
 		apic_hold_cpu(HELD_CPU, true);
 	else if (delay)
-		mailbox_hold(step->run->mailbox, step->vector, delay, true);
+		hold(step, delay);
 }
 
 static void let_pass(struct step *step)

@@ -12,11 +12,10 @@ check-vm: device guest tracer vm-programs
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.12
 	$(Q)$(VM_ENV) tests/run.sh -t 1200 $(VM_TESTS)
 
-soak: device guest tracer
+soak: device guest tracer vm-programs
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.1
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.12
-	$(Q)$(VM_ENV) tests/run.sh -t 20000 tests/vm/soak-native.sh tests/vm/soak-lab-6.1.sh \
-		tests/vm/soak-lab-6.12.sh
+	$(Q)$(VM_ENV) tests/run.sh -t 20000 $(sort $(wildcard tests/vm/soak-*.sh))
 
 .PHONY: check-vm soak
 
@@ -34,7 +33,12 @@ $(O)/vm/foreign-writer: $(O)/vm/obj/foreign-writer.o
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@
 
-vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer
+# Holds doorbells up, for run-delays.sh
+$(O)/vm/delay: $(O)/vm/obj/delay.o
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -pthread $^ -o $@
+
+vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay
 .PHONY: vm-programs
-.SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o
--include $(O)/vm/obj/foreign-pair.d $(O)/vm/obj/foreign-writer.d
+.SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o $(O)/vm/obj/delay.o
+-include $(O)/vm/obj/foreign-pair.d $(O)/vm/obj/foreign-writer.d $(O)/vm/obj/delay.d

@@ -8,6 +8,7 @@
 : "${dir:?}"
 declare -A vm_pid vm_in
 vm_accel=${vm_accel:-kvm}
+vm_prefix=()		# what runs QEMU
 guest_timeout_s=${guest_timeout_s:-60}
 
 # vm NAME "DEVICE-ARGUMENTS..." "GUEST OPTIONS" [QEMU ARGUMENT...]
@@ -17,7 +18,7 @@ vm() {
 	shift 3
 	mkfifo "$dir/$name.in"
 	# shellcheck disable=SC2086 # devices are words
-	"$IVM_OUT/qemu/qemu-system-x86_64" -name "$name,debug-threads=on" -M pc \
+	"${vm_prefix[@]}" "$IVM_OUT/qemu/qemu-system-x86_64" -name "$name,debug-threads=on" -M pc \
 		-accel "$vm_accel" -cpu qemu64,-sse3 -m 32 -nodefaults -no-user-config \
 		-display none -vga none -no-reboot -L "$IVM_OUT/qemu/share" \
 		-bios "$IVM_OUT/qemu/share/qboot.rom" -chardev stdio,id=com,signal=off \
@@ -79,7 +80,7 @@ wait_said() {
 	for name; do
 		wait_for "$word of $name" said_or_gone "$name" "$word"
 		if ! said "$name" "$word"; then
-			echo "# $name: $(tail -n 2 "$dir/$name.out" "$dir/$name.err" | tr '\n' ' ')"
+			echo "# $name: $(cat "$dir/$name.out" "$dir/$name.err" | tr '\n' ' ')"
 			return 1
 		fi
 	done
@@ -140,7 +141,7 @@ record() {
 	shift
 	"$IVMTRACE" record -o "$file" "$@" 2> "$file.log" &
 	record_pid=$!
-	wait_for "ivmtrace record" grep -qs "^ivmtrace: recording" "$file.log"
+	wait_for "ivmtrace record" grep -qsE "^ivmtrace: (recording|.* waiting for one)" "$file.log"
 }
 
 # stop_record: what it exits with
@@ -159,6 +160,7 @@ vm_cleanup() {
 	local name
 
 	[ -z "$record_pid" ] || kill -KILL "$record_pid" 2> /dev/null
+	record_pid=
 	for name in "${!vm_pid[@]}"; do
 		forget "$name"
 	done

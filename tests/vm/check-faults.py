@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Judges what run-faults.sh left: each situation has the outcome docs/journey.md gives it.
+
+    check-faults.py OUT [NAME...]
+
+Prints TAP.  The guests' own counts are read from copies of the shared memory.
+"""
+import os
+import sqlite3
+import struct
+import sys
+
+TERMS = ("rung", "delivered", "coalesced", "masked", "dropped", "unfinished")
+PING, PONG = 1, 2
+
+
+class Tap:
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def check(self, good, name, why=""):
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {name}")
+        if not good and why:
+            print(f"# {why}")
+
+
+class Guests:
+    """What both guests of a link counted: guest/ivm-shmem.h"""
+
+    def __init__(self, path):
+        data = open(path, "rb").read()
+        self.sent = self.handled = self.cut_off = self.moves = 0
+        for lane in (data[:len(data) // 2], data[len(data) // 2:]):
+            at = struct.unpack_from("<I", lane, 0x38)[0]
+            role = struct.unpack_from("<I", lane, at + 12)[0]
+            if role == PING:
+                self.sent = sum(struct.unpack_from("<256Q", lane, at + 0x90))
+            if role == PONG:
+                self.handled = sum(struct.unpack_from("<256Q", lane, at + 0x890))
+                self.moves, self.cut_off = struct.unpack_from("<2Q", lane, at + 0x1090 + 24)
+
+
+class Recording:
+    def __init__(self, path):
+        self.db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        self.lost = dict(self.db.execute("SELECT source, count FROM lost"))
+
+    def counts(self, vm):
+        """Sums of what the VMs whose names end so have rung"""
+        terms = ", ".join(f"coalesce(sum(c.{t}), 0)" for t in TERMS)
+        row = self.db.execute(f"""SELECT {terms} FROM counts c JOIN ends e ON e.id = c.from_end
+            JOIN vms v ON v.id = e.vm WHERE v.name LIKE ?""", ("%" + vm,)).fetchone()
+        return dict(zip(TERMS, row))
+
+    def number(self, where):
+        return self.db.execute(f"SELECT count(*) FROM journeys WHERE {where}").fetchone()[0]
+
+
+def check_closed(tap, name, recording, counts):
+    total = sum(counts[t] for t in TERMS[1:])
+    tap.check(counts["rung"] == total and counts["rung"] > 0, f"{name}: counts close", f"{counts}")
+    losses = {k: v for k, v in recording.lost.items() if v}
+    tap.check(not losses, f"{name}: nothing lost, unmatched or from before the start", f"{losses}")
+
+
+def expect(tap, name, recording, guests, vm="-ping", **want):
+    """Rung as often as the guest says, and the outcomes given; the others 0"""
+    counts = recording.counts(vm)
+    check_closed(tap, name, recording, counts)
+    want = {"rung": guests.sent, **{t: 0 for t in TERMS[1:]}, **want}
+    bad = {t: (counts[t], want[t]) for t in TERMS if want[t] is not None and counts[t] != want[t]}
+    tap.check(not bad, f"{name}: {counts['rung']} rung, the rest as it should be",
+              f"(counted, expected) {bad}")
+
+
+def delivered_once(tap, name, r, g):
+    expect(tap, name, r, g, delivered=g.handled, coalesced=g.sent - g.handled)
+
+
+def moving(tap, name, r, g):
+    tap.check(g.moves > 5, f"{name}: moved {g.moves} times")
+    delivered_once(tap, name, r, g)
+    used = r.db.execute("SELECT count(DISTINCT to_vcpu || '/' || irq_vector) FROM journeys "
+                        "WHERE outcome = 'delivered'").fetchone()[0]
+    tap.check(used == 4, f"{name}: journeys say which vCPU and IDT vector they went to", f"{used}")
+
+
+def fanout(tap, name, r, g):
+    """Each vCPU takes it; the journey ends at the first one that does"""
+    tap.check(g.handled > g.sent, f"{name}: {g.sent} doorbells, {g.handled} handlers")
+    expect(tap, name, r, g, delivered=None, coalesced=None)
+
+
+def deferred(tap, name, r, g):
+    delivered_once(tap, name, r, g)
+    missing = r.number("outcome = 'delivered' AND (defer IS NULL OR work IS NULL)")
+    tap.check(not missing, f"{name}: all of them by the worker", f"{missing} not")
+
+
+def held(tap, name, r, g):
+    expect(tap, name, r, g, masked=g.sent)
+    tap.check(g.handled == 0, f"{name}: the guest saw none")
+
+
+def raised(tap, name, r, g):
+    """Every second one is held for so long that it must have been unmasked"""
+    delivered_once(tap, name, r, g)
+    unmasked = r.number("outcome = 'delivered' AND unmask IS NOT NULL")
+    tap.check(unmasked >= g.sent // 2, f"{name}: {unmasked} with the point unmask")
+
+
+def init(tap, name, r, g):
+    tap.check(g.cut_off > 0, f"{name}: {g.cut_off} pending at an INIT")
+    expect(tap, name, r, g, delivered=g.handled, dropped=g.cut_off)
+
+
+def killed(tap, name, r, g):
+    """What was pending at the end is dropped; so is what the device refused afterwards"""
+    counts = r.counts("-ping")
+    g.sent += counts["rung"] == g.sent + 1      # stopped before it could count its last one
+    expect(tap, name, r, g, delivered=None, coalesced=None, dropped=None)
+    ahead = counts["delivered"] - g.handled
+    tap.check(0 <= ahead <= 1, f"{name}: delivered = handler entries, or one ahead", f"{ahead}")
+    tap.check(counts["dropped"] > 0, f"{name}: the rest is dropped", f"{counts}")
+
+
+def relinked(tap, name, r, g):
+    first = Guests(os.path.join(sys.argv[1], "relinked.first.lanes"))
+    one, two = r.counts("-ping"), r.counts("-second")
+    tap.check(one["rung"] == first.sent and two["rung"] == g.sent and two["rung"] > 0,
+              f"{name}: each sender's doorbells are its own",
+              f"{one['rung']}, {first.sent}; {two['rung']}, {g.sent}")
+    delivered = one["delivered"] + two["delivered"]
+    tap.check(delivered == g.handled, f"{name}: delivered = handler entries",
+              f"{delivered}, {g.handled}")
+    check_closed(tap, name, r, {t: one[t] + two[t] for t in TERMS})
+
+
+def both(tap, name, r, g):
+    expect(tap, name, r, g, vm="both", delivered=g.handled, coalesced=g.sent - g.handled)
+    ends = r.db.execute("SELECT count(DISTINCT from_end), count(DISTINCT to_end) FROM journeys "
+                        "WHERE from_end <> to_end").fetchone()
+    tap.check(ends == (1, 1), f"{name}: from one end to the other", f"{ends}")
+
+
+CASES = {
+    "late": delivered_once, "moving": moving, "moving_flood": moving, "fanout": fanout,
+    "deferred": deferred, "held_msix": held, "held_mask": held, "raised_msix": raised,
+    "raised_mask": raised, "raised_qemu": raised, "init": init, "killed": killed,
+    "relinked": relinked, "wandering": delivered_once, "both": both,
+}
+
+
+def main():
+    out = sys.argv[1]
+    tap = Tap()
+    for name in sys.argv[2:] or CASES:
+        base = os.path.join(out, name)
+        try:
+            code = int(open(base + ".code").read())
+            recording, guests = Recording(base + ".ivm"), Guests(base + ".lanes")
+        except (OSError, ValueError, sqlite3.Error, struct.error) as error:
+            tap.check(False, f"{name}: ran", repr(error))
+            continue
+        tap.check(code == 0, f"{name}: recorded", f"exit code {code}")
+        CASES[name](tap, name, recording, guests)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
