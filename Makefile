@@ -4,6 +4,7 @@
 #
 #   make            build everything          make bench   run the three modes, print the table
 #   make deps       install the packages      make test    all tests (check + check-vm)
+#   make perf       measure what tracing costs
 #
 # Variables: V=1 shows commands, O=DIR puts build products elsewhere, DESTDIR and
 # prefix for install, QEMU_SRC=DIR builds the device in a tree of your own,
