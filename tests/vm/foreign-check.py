@@ -51,6 +51,15 @@ def check_list(pong, ping):
         ok(not pairs, "no doorbell has an ioeventfd", pairs)
 
 
+def check_recorder():
+    """Nothing lost; tracefs may leave out switches on a busy host, which lacks points only."""
+    causes = [line for line in read("record.err").splitlines() if "strict:" in line]
+    if kind != "on":
+        causes = [c for c in causes if "context switches were left out by tracefs" not in c]
+    ok(read("record.code").strip() in ("0", "2") and not causes, "record --strict finds nothing",
+       read("record.err"))
+
+
 def check_group(group):
     what = f"vm {group['from']} to {group['to']}, vector {group['vector']}"
     ok(group["mode"] == "ivshmem", f"{what}: mode", group["mode"])
@@ -65,7 +74,7 @@ def check_report(pong, ping, results):
     sent = {pong: results[0], ping: results[2]}
     handled = {pong: results[1], ping: results[3]}
 
-    ok(read("record.code").strip() == "0", "record --strict exits 0", read("record.err"))
+    check_recorder()
     ok(len(groups) == 2 * vectors, "one group a direction and vector", len(groups))
     for pid, other in ((pong, ping), (ping, pong)):
         mine = [check_group(g) for g in groups if vms[g["from"]] == pid]
@@ -97,7 +106,7 @@ def check_writer(pong):
     writer = int(read("writer").split()[1])
     groups = [g for g in report["groups"] if vms[g["from"]]["pid"] == writer]
 
-    ok(read("record.code").strip() == "0", "record --strict exits 0", read("record.err"))
+    check_recorder()
     ok(len(groups) == 1 and groups[0]["mode"] == "foreign", "one group, mode foreign",
        report["groups"])
     if len(groups) != 1:
