@@ -147,10 +147,22 @@ static void accept_open(struct ivm_assemble *a, struct thread *t)
 	hand_over_all(a, t, j, &others);
 }
 
-/* It went up to QEMU and no further: the device holds it while the socket is full */
-static bool is_unsent(const struct ivm_journey *j)
+/* It went up to QEMU and no further */
+static bool stays_in_qemu(const struct ivm_journey *j)
 {
 	return ivm_seen(j, IVM_P_USER) && !ivm_seen(j, IVM_P_SEND) && !ivm_seen(j, IVM_P_SIGNAL);
+}
+
+/* The device counts it and writes nothing, because the receiver masks: who unmasks will see */
+static bool is_masked(const struct ivm_journey *j)
+{
+	return j->configured == IVM_M_IRQFD && stays_in_qemu(j);
+}
+
+/* The device holds it while the socket is full */
+static bool is_unsent(const struct ivm_journey *j)
+{
+	return j->configured != IVM_M_IRQFD && stays_in_qemu(j);
 }
 
 /* May the receiver know of this open doorbell by now? */
@@ -159,7 +171,7 @@ static bool can_be_raised(struct ivm_assemble *a, const struct ivm_end *to,
 {
 	if (is_unsent(j))
 		return j->t_ns[IVM_P_USER] < assemble_stream(a, to)->flush[0].t_ns;
-	return ivm_seen(j, IVM_P_SIGNAL) || !a->signal_seen;
+	return ivm_seen(j, IVM_P_SIGNAL) || is_masked(j) || !a->signal_seen;
 }
 
 /* The oldest doorbell that is open on any thread and leads to (end, vector) */
@@ -448,7 +460,7 @@ static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
 {
 	if (is_unsent(j))
 		return j->t_ns[IVM_P_USER] < raise->flush_ns;
-	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL))
+	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL) && !is_masked(j))
 		return false;
 	return j->t_ns[IVM_P_DISPATCH] < raise->start_ns &&
 	       j->t_ns[IVM_P_SEND] < raise->start_ns && j->t_ns[IVM_P_SIGNAL] < raise->start_ns;
