@@ -419,7 +419,7 @@ static void follow(struct ivm_ivshmem_ends *f, struct bell *bell, uint64_t now_n
 	if (back != bell)
 		put_end(f, back, bell, name, now_ns);
 	if (bell->end && back->end)
-		ivm_topology_pair(bell->end, back->end);
+		ivm_topology_pair(f->topology, bell->end, back->end);
 }
 
 static void drop_gone(struct ivm_ivshmem_ends *f, uint64_t now_ns)

@@ -117,6 +117,7 @@ struct ivm_vm *ivm_topology_add_vm(struct ivm_topology *t, pid_t tgid, uint64_t 
 	else
 		g_snprintf(vm->name, sizeof(vm->name), "pid-%d", tgid);
 	g_ptr_array_add(t->vms, vm);
+	t->version++;
 	return vm;
 }
 
@@ -134,6 +135,7 @@ struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm
 {
 	struct ivm_vcpu *vcpu = ivm_topology_vcpu_by_id(t, vm, vcpu_id);
 
+	t->version += !vcpu || vcpu->tid != tid;
 	if (!vcpu) {
 		vcpu = g_new0(struct ivm_vcpu, 1);
 		vcpu->vm = vm;
@@ -250,6 +252,7 @@ static struct ivm_end *add_end(struct ivm_topology *t, struct ivm_end end)
 	added->id = t->ends->len + 1;
 	g_ptr_array_add(t->ends, added);
 	index_end(t, added);
+	t->version++;
 	return added;
 }
 
@@ -272,6 +275,7 @@ struct ivm_end *ivm_topology_add_end(struct ivm_topology *t, struct ivm_vm *vm,
 		.bell_address = IVM_LINKPAGE_NO_ADDR, .observed_from_ns = now_ns });
 
 	pair_up(t, end);
+	t->version++;
 	return end;
 }
 
@@ -299,13 +303,15 @@ struct ivm_end *ivm_topology_add_wired(struct ivm_topology *t, struct ivm_vm *vm
 
 /**
  * ivm_topology_pair() - two ends without link pages ring each other
+ * @t: the topology
  * @a: one
  * @b: the other; may be @a
  */
-void ivm_topology_pair(struct ivm_end *a, struct ivm_end *b)
+void ivm_topology_pair(struct ivm_topology *t, struct ivm_end *a, struct ivm_end *b)
 {
 	if (a->peer == b)
 		return;
+	t->version++;
 	part(a);
 	part(b);
 	a->peer = b;
@@ -333,6 +339,7 @@ void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
 	bool changed = page_changed(&end->page, page);
 	bool repair = changed && (end->page.link_id != page->link_id || end->page.up != page->up);
 
+	t->version += changed;
 	if (changed)
 		unindex_end(t, end);
 	end->page = *page;
@@ -354,6 +361,7 @@ void ivm_topology_end_gone(struct ivm_topology *t, struct ivm_end *end)
 	unindex_end(t, end);
 	part(end);
 	end->dead = true;
+	t->version++;
 }
 
 static gboolean is_of_vm(gpointer key, gpointer value, gpointer vm)
@@ -372,6 +380,7 @@ void ivm_topology_vm_gone(struct ivm_topology *t, struct ivm_vm *vm)
 	guint i;
 
 	vm->dead = true;
+	t->version++;
 	g_hash_table_foreach_remove(t->vcpu_by_tid, is_of_vm, vm);
 	for (i = 0; i < t->ends->len; i++) {
 		struct ivm_end *end = g_ptr_array_index(t->ends, i);

@@ -65,6 +65,7 @@ static inline bool ivm_end_writes(const struct ivm_end *end)
 }
 
 struct ivm_topology {
+	uint64_t version;		/* grows with each change */
 	GPtrArray *vms;			/* struct ivm_vm *, owned */
 	GPtrArray *vcpus;		/* struct ivm_vcpu *, owned */
 	GPtrArray *ends;		/* struct ivm_end *, owned */
@@ -90,7 +91,7 @@ struct ivm_end *ivm_topology_add_wired(struct ivm_topology *t, struct ivm_vm *vm
 				       enum ivm_end_kind kind, uint64_t bell_address,
 				       uint32_t bell_peer, const struct ivm_linkpage *page,
 				       uint64_t now_ns);
-void ivm_topology_pair(struct ivm_end *a, struct ivm_end *b);
+void ivm_topology_pair(struct ivm_topology *t, struct ivm_end *a, struct ivm_end *b);
 void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
 			     const struct ivm_linkpage *page);
 void ivm_topology_vm_gone(struct ivm_topology *t, struct ivm_vm *vm);
