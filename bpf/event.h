@@ -48,7 +48,8 @@ enum ivm_event_type {
 	IVM_EV_WORK_START,	/* workqueue_execute_start of irqfd_inject: a = work */
 	IVM_EV_WORK_END,	/* workqueue_execute_end of irqfd_inject: a = work */
 	IVM_EV_TSC_OFFSET,	/* kvm_write_tsc_offset: a = new offset, b = old, c = vcpu_id */
-	IVM_EV_TYPES
+	IVM_EV_TYPES,
+	IVM_EV_RECORD		/* no hook's: a struct ivm_journey_record at a waits for its turn */
 };
 
 #define IVM_EV_F_HARDIRQ	(1u << 0)	/* the hook ran in hard IRQ context */

@@ -51,46 +51,101 @@ enum ivm_hook_id {
 
 /* Per CPU and hook; summed by user space */
 struct ivm_hook_count {
-	__u64 fired;		/* ran while armed, for any process */
-	__u64 emitted;		/* ... and handed an event of a followed VM on */
-	__u64 lost;		/* ... but the ring buffer had no room */
+	__u64 fired;		/* ran while armed, for a followed thread */
+	__u64 lost;		/* events for which the ring buffer had no room */
 };
 
-/* Sources of loss that belong to no single hook: index into the map `lost` */
-enum ivm_lost_source {
-	IVM_LOST_MAP,		/* an update of a map failed */
-	IVM_LOST_SOURCES
+/* Counted by the programs where no hook is to blame: index into the map `counts` */
+enum ivm_bpf_count {
+	IVM_LOST_MAP,		/* a map was full, or storage could not be had */
+	IVM_LOST_RECORDS,	/* journeys for which the ring buffer had no room */
+	IVM_COUNT_UNMATCHED,	/* ends of a slot where nothing was pending */
+	IVM_COUNT_BEFORE_START,	/* ends of a link vector that has accepted nothing yet */
+	IVM_BPF_COUNTS
 };
 
-/* Maps that user space fills: what to follow */
+/* ---- maps that user space fills: what to follow ---- */
+
+#define IVM_THREAD_VCPU	(1u << 0)
+#define IVM_THREAD_LOOP	(1u << 1)	/* reads the link's socket */
+
+/* A thread of a followed VM; an iterator turns it into task storage */
+struct ivm_claim {
+	__u32 tgid;		/* tells a reused thread number */
+	__u32 kind;		/* IVM_THREAD_* */
+	__u32 vcpu;		/* index into `vcpus`, 0 none */
+};
+
 struct ivm_doorbell_key {
 	__u64 frame;		/* guest page frame */
 	__u32 tgid;
 	__u32 zero;
 };
 
-/* A link's socket; the value is the programs' own */
-struct ivm_socket_key {
+/* Where the doorbells of that page lead */
+struct ivm_doorbell {
+	__u32 from_end;		/* 0: an ivshmem-doorbell, see struct ivm_bell_key */
+	__u32 to_end;		/* 0 while the link is down */
+	__u32 to_tgid;
+	__u16 vectors;		/* that the peer accepts */
+	__u8 configured;	/* enum ivm_mode */
+	__u8 zero;
+};
+
+/*
+ * ivshmem-doorbell has one register: the written value says whom it rings in its
+ * upper half, and the vector in the lower one.
+ */
+struct ivm_bell_key {
+	__u64 address;
+	__u32 tgid;
+	__u32 peer;
+};
+
+struct ivm_vcpu_key {
+	__u32 tgid;
+	__u32 vcpu_id;
+};
+
+/* A descriptor of a followed process */
+struct ivm_fd_key {
 	__u32 tgid;
 	__s32 fd;
 };
 
+/* One vector of a link end */
+struct ivm_target {
+	__u32 end;
+	__u32 vector;
+};
+
+/*
+ * The message that raises a vector.  QEMU hands a device's own MSI to KVM
+ * without the base of the APIC's region: it is left out of @address here.
+ */
+#define IVM_MSI_ADDRESS_BASE	0xfff00000ull
+
+struct ivm_message_key {
+	__u64 address;
+	__u32 data;
+	__u32 tgid;
+};
+
+/* A link's socket; all but @end is the programs' own */
 struct ivm_socket {
 	__u64 part_seq[2];	/* RING whose header came or went with the last call */
 	__u32 part_bytes[2];	/* ... and how much of that message; [0] out, [1] in */
+	__u32 end;
+	__u32 zero;
 };
 
-#define IVM_THREAD_VCPU	(1u << 0)
-#define IVM_THREAD_LOOP	(1u << 1)	/* reads the link's socket */
-
-/* A thread of a followed VM.  @open and below are the programs' own. */
-struct ivm_thread {
-	__u32 kind;		/* IVM_THREAD_* */
-	__u32 tgid;
-	__u32 open;		/* a doorbell may be open on it */
-	__s32 fd;		/* of the socket call it is in, -1 none */
-	__u64 msg;		/* user address of that call's struct msghdr */
+struct ivm_vector_key {
+	__u32 vcpu;		/* index into `vcpus` */
+	__u32 irq_vector;
 };
+
+#define IVM_MAX_VCPUS	8192
+#define IVM_MAX_SLOTS	16384
 
 /* What the iterator over all open files reports */
 #define IVM_FILE_VCPU	1

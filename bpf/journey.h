@@ -19,6 +19,13 @@
 
 #include "event.h"
 
+/* BPF programs may call no function while they hold a lock (up to 6.13) */
+#ifdef __bpf__
+#define ivm_inline	static inline __attribute__((always_inline))
+#else
+#define ivm_inline	static inline
+#endif
+
 /*
  * Points in the order in which an interrupt passes them.  The table in
  * docs/journey.md has a row for each.  EOI stands twice in time: as the
@@ -95,6 +102,10 @@ enum ivm_outcome {
 #define IVM_J_DISORDERED	(1u << 2)	/* a hop below zero */
 #define IVM_J_CONTENDED		(1u << 3)	/* took back from a coalesced ring */
 #define IVM_J_FASTMMIO		(1u << 4)	/* kvm_fast_mmio proved the path */
+#define IVM_J_RAISED		(1u << 5)	/* begins at its route: a QEMU or a kworker raised
+						 * it; which rings it carries is told by
+						 * IVM_REC_RAISED */
+#define IVM_J_EARLY		(1u << 6)	/* coalesced into @into, which had not ended yet */
 
 /* State of the receiving vCPU, as the points of a journey tell it */
 enum ivm_receiver_state {
@@ -113,6 +124,7 @@ struct ivm_journey {
 	__u64 id;			/* from 1, given at dispatch; 0 = none */
 	__u64 t_ns[IVM_POINTS];		/* 0 = not observed */
 	__u64 seq;			/* of the RING message, qemu mode */
+	__u64 into;			/* coalesced: the journey that carried it, else 0 */
 	__u32 cookie;
 	__u32 from_end;			/* link end that rang */
 	__u32 to_end;			/* link end that receives */
@@ -120,26 +132,29 @@ struct ivm_journey {
 	__u16 irq_vector;		/* IDT vector in the receiver, 0 unknown */
 	__u16 from_vcpu;
 	__u16 to_vcpu;
+	__u16 flags;			/* IVM_J_* */
 	__u8 mode;			/* enum ivm_mode, observed */
 	__u8 configured;		/* enum ivm_mode, the link's setting */
 	__u8 outcome;			/* enum ivm_outcome */
-	__u8 flags;			/* IVM_J_* */
+	__u8 zero[7];
 };
 
-static inline int ivm_seen(const struct ivm_journey *j, enum ivm_point p)
+_Static_assert(sizeof(struct ivm_journey) % 8 == 0, "no holes, one layout on both sides");
+
+ivm_inline int ivm_seen(const struct ivm_journey *j, enum ivm_point p)
 {
 	return j->t_ns[p] != 0;
 }
 
 /* The first of a repeated event counts */
-static inline void ivm_stamp_first(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
+ivm_inline void ivm_stamp_first(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
 {
 	if (!j->t_ns[p])
 		j->t_ns[p] = t_ns;
 }
 
 /* Is a point after @p already stamped?  Then @p was not on the way. */
-static inline int ivm_overtaken(const struct ivm_journey *j, enum ivm_point p)
+ivm_inline int ivm_overtaken(const struct ivm_journey *j, enum ivm_point p)
 {
 	int i;
 
@@ -154,14 +169,14 @@ static inline int ivm_overtaken(const struct ivm_journey *j, enum ivm_point p)
  * receiver's own exit) may overtake each other: one that comes too late did
  * not cause what follows and is left out.
  */
-static inline void ivm_stamp_concurrent(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
+ivm_inline void ivm_stamp_concurrent(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
 {
 	if (!j->t_ns[p] && !ivm_overtaken(j, p))
 		j->t_ns[p] = t_ns;
 }
 
 /* Flags a journey whose points are out of order; its latency is not counted */
-static inline void ivm_check_order(struct ivm_journey *j)
+ivm_inline void ivm_check_order(struct ivm_journey *j)
 {
 	__u64 last = 0;
 	int i;
@@ -176,7 +191,7 @@ static inline void ivm_check_order(struct ivm_journey *j)
 }
 
 /* What the receiving vCPU was doing when the interrupt was accepted */
-static inline enum ivm_receiver_state ivm_receiver_state(const struct ivm_journey *j)
+ivm_inline enum ivm_receiver_state ivm_receiver_state(const struct ivm_journey *j)
 {
 	if (ivm_seen(j, IVM_P_WINDOW))
 		return IVM_R_IRQ_WINDOW;
@@ -221,7 +236,7 @@ enum ivm_sender_action {
  * @e: the kvm_mmio event
  * @id: number of the journey, unique in the recording
  */
-static inline void ivm_sender_open(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
+ivm_inline void ivm_sender_open(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
 {
 	static const struct ivm_journey none;
 
@@ -239,7 +254,7 @@ static inline void ivm_sender_open(struct ivm_sender *s, const struct ivm_event 
  * @e: the WRITE event
  * @id: number of the journey, unique in the recording
  */
-static inline void ivm_sender_write(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
+ivm_inline void ivm_sender_write(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
 {
 	static const struct ivm_journey none;
 
@@ -250,30 +265,75 @@ static inline void ivm_sender_write(struct ivm_sender *s, const struct ivm_event
 	s->route_ns = 0;
 }
 
+/**
+ * ivm_sender_raise() - an interrupt that no doorbell of this thread caused
+ * @s: the thread, no doorbell open; its last route leads to @e
+ * @e: the accept
+ * @id: number of the journey, unique in the recording
+ */
+ivm_inline void ivm_sender_raise(struct ivm_sender *s, const struct ivm_event *e, __u64 id)
+{
+	static const struct ivm_journey none;
+
+	s->open = none;
+	s->open.id = id;
+	s->open.t_ns[IVM_P_ROUTE] = s->route_ns;
+	s->open.t_ns[IVM_P_ACCEPT] = e->t_ns;
+	s->open.to_vcpu = (__u16)e->a;
+	s->open.irq_vector = (__u16)e->b;
+	s->open.flags = IVM_J_RAISED;
+}
+
 /* KVM did not go up to QEMU with this doorbell: an ioeventfd took it */
-static inline void ivm_note_kernel_path(struct ivm_journey *j)
+ivm_inline void ivm_note_kernel_path(struct ivm_journey *j)
 {
 	if (j->mode == IVM_M_UNKNOWN && !ivm_seen(j, IVM_P_USER))
 		j->mode = IVM_M_DIRECT;
 }
 
-/* kvm_apic_accept_irq names the vector and comes right after its route */
-static inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
+#define IVM_DELIVERY_MODE	0x700		/* of kvm_apic_accept_irq; SDM vol. 3, 11.5.1 */
+#define IVM_DELIVERY_INIT	0x500
+
+#define IVM_MSI_DEST_LOGICAL	(1u << 2)	/* of the address; SDM vol. 3, 11.11.1 */
+#define IVM_MSI_DEST_SHIFT	12
+#define IVM_MSI_DEST_ALL	0xff
+
+/* A message in logical mode, or to everybody, is accepted once for each target */
+ivm_inline int ivm_has_copies(const struct ivm_sender *s)
+{
+	return (s->msi_address & IVM_MSI_DEST_LOGICAL) ||
+	       ((s->msi_address >> IVM_MSI_DEST_SHIFT) & 0xff) == IVM_MSI_DEST_ALL;
+}
+
+/* Does the last message on this thread lead to this accept? */
+ivm_inline int ivm_route_leads_to(const struct ivm_sender *s, const struct ivm_event *e)
+{
+	__u64 dest = (s->msi_address >> IVM_MSI_DEST_SHIFT) & 0xff;
+
+	if (!s->route_ns || (s->msi_data & 0xff) != e->b)
+		return 0;
+	/* The upper bits are in the address's high half, with KVM's x2APIC format */
+	dest |= (s->msi_address >> 32) & ~0xffull;
+	return ivm_has_copies(s) || dest == e->a;
+}
+
+/*
+ * kvm_apic_accept_irq names the vector and comes right after its route.  What
+ * the link page says of the vector may be older than what the guest has set: it
+ * counts only where the host shows no route.
+ */
+ivm_inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
 						       const struct ivm_event *e)
 {
 	struct ivm_journey *j = &s->open;
 
-	if (!j->id || (e->flags & IVM_EV_F_HARDIRQ) || e->b != j->irq_vector)
+	if (!j->id || (e->flags & IVM_EV_F_HARDIRQ))
 		return IVM_S_NONE;
-	/* A fan-out accepts once for each target: the first one carries the journey */
-	if (ivm_seen(j, IVM_P_ACCEPT))
+	if (s->route_ns ? !ivm_route_leads_to(s, e) : e->b != j->irq_vector)
 		return IVM_S_NONE;
-	if (s->route_ns) {
-		if ((s->msi_data & 0xff) != e->b)
-			return IVM_S_NONE;
-		j->t_ns[IVM_P_ROUTE] = s->route_ns;
-	}
+	j->t_ns[IVM_P_ROUTE] = s->route_ns;
 	j->t_ns[IVM_P_ACCEPT] = e->t_ns;
+	j->irq_vector = (__u16)e->b;
 	j->to_vcpu = (__u16)e->a;
 	ivm_note_kernel_path(j);
 	return IVM_S_ACCEPTED;
@@ -287,7 +347,7 @@ static inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
  *
  * Return: what the backend has to do with s->open, and must then clear.
  */
-static inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
+ivm_inline enum ivm_sender_action ivm_sender_step(struct ivm_sender *s,
 						     const struct ivm_event *e)
 {
 	struct ivm_journey *j = &s->open;
@@ -361,7 +421,7 @@ enum ivm_stream_action {
  *
  * Return: what became of it.
  */
-static inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
+ivm_inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
 						     const struct ivm_event *e)
 {
 	switch (e->type) {
@@ -377,7 +437,7 @@ static inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
 		break;
 	case IVM_EV_SWITCH_IN:
 		/* A reader that was not woken for this one was running already */
-		if (ivm_seen(j, IVM_P_WAKE))
+		if (ivm_seen(j, IVM_P_WAKE) && e->t_ns >= j->t_ns[IVM_P_WAKE])
 			ivm_stamp_first(j, IVM_P_RUN, e->t_ns);
 		break;
 	case IVM_EV_RECVMSG:
@@ -393,7 +453,7 @@ static inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
 #define IVM_VMX_EXIT_INTERRUPT_WINDOW	7
 #define IVM_SVM_EXIT_VINTR		0x64
 
-static inline int ivm_is_window_exit(const struct ivm_event *e)
+ivm_inline int ivm_is_window_exit(const struct ivm_event *e)
 {
 	return (e->b == 1 && e->a == IVM_VMX_EXIT_INTERRUPT_WINDOW) ||
 	       (e->b == 2 && e->a == IVM_SVM_EXIT_VINTR);
@@ -403,12 +463,10 @@ static inline int ivm_is_window_exit(const struct ivm_event *e)
 enum ivm_receive_action {
 	IVM_RX_NONE,
 	IVM_RX_DONE,		/* nothing more can be stamped: record it */
-	IVM_RX_POSTED,		/* hardware delivers it with this entry */
-	IVM_RX_UNSEEN,		/* posted into a running guest: no end to see */
 };
 
 /* Was the vCPU outside the guest at some time since the accept? */
-static inline int ivm_was_outside(const struct ivm_journey *j)
+ivm_inline int ivm_was_outside(const struct ivm_journey *j)
 {
 	return ivm_seen(j, IVM_P_VCPU_EXIT) || ivm_seen(j, IVM_P_VCPU_WAKE) ||
 	       ivm_seen(j, IVM_P_VCPU_RUN) || ivm_seen(j, IVM_P_UNHALT);
@@ -423,10 +481,13 @@ static inline int ivm_was_outside(const struct ivm_journey *j)
  * Whether an INJ or EOI is *this* journey's end is for the backend to decide
  * (it takes the oldest pending one); see ivm_receive_end().
  *
- * Return: IVM_RX_DONE once the guest has left again after taking it;
- * IVM_RX_POSTED and IVM_RX_UNSEEN where virtual APIC hardware delivers.
+ * Where virtual APIC hardware delivers, it does so with the next entry, if the
+ * vCPU was outside the guest; else nothing on this host shows when.
+ *
+ * Return: IVM_RX_DONE once the guest has left again after taking it, or its end
+ * was decided here.
  */
-static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
+ivm_inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 						       const struct ivm_event *e)
 {
 	int ended = j->outcome == IVM_O_DELIVERED;
@@ -439,8 +500,10 @@ static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 	case IVM_EV_EXIT:
 		if (ended && ivm_seen(j, IVM_P_ENTRY))
 			return IVM_RX_DONE;
-		if (!ended && is_posted)
-			return IVM_RX_UNSEEN;
+		if (!ended && is_posted) {
+			j->outcome = IVM_O_UNSEEN;
+			return IVM_RX_DONE;
+		}
 		if (!ended && ivm_is_window_exit(e))
 			j->t_ns[IVM_P_WINDOW] = e->t_ns;
 		else
@@ -462,7 +525,7 @@ static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 		} else if (is_posted && ivm_was_outside(j)) {
 			j->t_ns[IVM_P_ENTRY] = e->t_ns;
 			j->outcome = IVM_O_DELIVERED;
-			return IVM_RX_POSTED;
+			return IVM_RX_DONE;
 		}
 		break;
 	}
@@ -476,7 +539,7 @@ static inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
  *
  * Return: IVM_RX_DONE if no entry can follow (stand-in), else IVM_RX_NONE.
  */
-static inline enum ivm_receive_action ivm_receive_end(struct ivm_journey *j,
+ivm_inline enum ivm_receive_action ivm_receive_end(struct ivm_journey *j,
 						      const struct ivm_event *e)
 {
 	j->outcome = IVM_O_DELIVERED;
@@ -488,5 +551,192 @@ static inline enum ivm_receive_action ivm_receive_end(struct ivm_journey *j,
 	j->flags |= IVM_J_APPROX;
 	return IVM_RX_DONE;
 }
+
+/*
+ * What is pending on one (VM, vCPU, IDT vector).  The interrupt request register
+ * has one bit for it: whatever is accepted while it is set goes in with the
+ * oldest.  Only three have to be kept: the oldest, the newest behind it, and the
+ * newest one that an end point took along, whose bit may have been set after it.
+ */
+struct ivm_slot {
+	struct ivm_journey head;	/* the oldest pending; id 0 = none, as below */
+	struct ivm_journey newest;	/* the newest behind it */
+	struct ivm_journey taken;	/* coalesced; can be taken back */
+};
+
+/* What a slot's functions found out, or-ed */
+#define IVM_SLOT_ENDED		(1 << 0)	/* @ended met its end: to be recorded */
+#define IVM_SLOT_SETTLED	(1 << 1)	/* @settled stays coalesced: to be recorded */
+
+/**
+ * ivm_slot_accept() - an interrupt is accepted for the slot
+ * @s: the slot
+ * @j: the journey; copied
+ * @settled: set to a journey that is settled by this
+ *
+ * Return: IVM_SLOT_SETTLED or 0.
+ */
+ivm_inline int ivm_slot_accept(struct ivm_slot *s, const struct ivm_journey *j,
+			       struct ivm_journey *settled)
+{
+	int found = 0;
+
+	if (!s->head.id) {
+		s->head = *j;
+		return 0;
+	}
+	if (s->newest.id) {
+		*settled = s->newest;
+		settled->flags |= IVM_J_EARLY;
+		settled->outcome = IVM_O_COALESCED;
+		found = IVM_SLOT_SETTLED;
+	}
+	s->newest = *j;
+	s->newest.into = s->head.id;
+	return found;
+}
+
+/* The journey @id if it is pending there */
+ivm_inline struct ivm_journey *ivm_slot_find(struct ivm_slot *s, __u64 id)
+{
+	if (s->head.id == id)
+		return &s->head;
+	return s->newest.id == id ? &s->newest : 0;
+}
+
+/* The head is gone, and took nobody along */
+ivm_inline void ivm_slot_advance(struct ivm_slot *s)
+{
+	s->head.id = 0;
+	if (!s->newest.id)
+		return;
+	s->head = s->newest;
+	s->head.into = 0;
+	s->newest.id = 0;
+}
+
+/* The one behind the head went in with it, unless it was accepted only now */
+ivm_inline int ivm_slot_pass(struct ivm_slot *s, const struct ivm_event *e,
+			     struct ivm_journey *settled)
+{
+	int found = 0;
+
+	if (s->newest.id && s->newest.t_ns[IVM_P_ACCEPT] <= e->t_ns) {
+		if (s->taken.id) {
+			*settled = s->taken;
+			found = IVM_SLOT_SETTLED;
+		}
+		s->taken = s->newest;
+		s->taken.outcome = IVM_O_COALESCED;
+		s->newest.id = 0;
+	}
+	ivm_slot_advance(s);
+	return found;
+}
+
+/**
+ * ivm_slot_step() - an event of the receiving vCPU, for what is pending
+ * @s: the slot
+ * @e: see ivm_receive_step()
+ * @ended: set to a journey that ended by it
+ * @settled: set to a journey that is settled by that
+ *
+ * Return: IVM_SLOT_* or-ed; call again after IVM_SLOT_ENDED, two can end.
+ */
+ivm_inline int ivm_slot_step(struct ivm_slot *s, const struct ivm_event *e,
+			     struct ivm_journey *ended, struct ivm_journey *settled)
+{
+	if (!s->head.id || s->head.t_ns[IVM_P_ACCEPT] > e->t_ns ||
+	    ivm_receive_step(&s->head, e) != IVM_RX_DONE)
+		return 0;
+	*ended = s->head;
+	if (ended->outcome != IVM_O_UNSEEN)
+		return IVM_SLOT_ENDED | ivm_slot_pass(s, e, settled);
+	ivm_slot_advance(s);
+	return IVM_SLOT_ENDED;
+}
+
+/**
+ * ivm_slot_purge() - an INIT or a reset cleared what was pending
+ * @s: the slot
+ * @before_ns: when; later ones stay
+ * @ended: set to one that was dropped by it
+ *
+ * Return: IVM_SLOT_ENDED: call again; 0 if nothing is left.
+ */
+ivm_inline int ivm_slot_purge(struct ivm_slot *s, __u64 before_ns, struct ivm_journey *ended)
+{
+	if (!s->head.id || s->head.t_ns[IVM_P_ACCEPT] >= before_ns)
+		return 0;
+	*ended = s->head;
+	ended->outcome = IVM_O_DROPPED;
+	ivm_slot_advance(s);
+	return IVM_SLOT_ENDED;
+}
+
+/**
+ * ivm_slot_end() - an interrupt of this slot reached its guest
+ * @s: the slot
+ * @e: the INJ or, standing in for it, the EOI event
+ * @ended: set to the journey that ended there
+ * @settled: set to a journey that is settled by that
+ *
+ * The oldest one pending caused it.  With none pending the newest one was
+ * counted as coalesced too early: its accept came before the last end point,
+ * but its bit was set after it.
+ *
+ * Return: IVM_SLOT_* or-ed, 0 if nothing of this slot was under way.
+ */
+ivm_inline int ivm_slot_end(struct ivm_slot *s, const struct ivm_event *e,
+			    struct ivm_journey *ended, struct ivm_journey *settled)
+{
+	if (s->head.id) {
+		*ended = s->head;
+		return IVM_SLOT_ENDED | ivm_slot_pass(s, e, settled);
+	}
+	if (!s->taken.id)
+		return 0;
+	*ended = s->taken;
+	ended->into = 0;
+	ended->flags |= IVM_J_CONTENDED;
+	s->taken.id = 0;
+	return IVM_SLOT_ENDED;
+}
+
+/* ---- the reader of a link's socket ---- */
+
+/* A thread that reads sockets: its last wake-up and when it ran after it */
+struct ivm_reader {
+	__u64 woken_ns;
+	__u64 run_ns;
+};
+
+ivm_inline void ivm_reader_step(struct ivm_reader *r, const struct ivm_event *e)
+{
+	if (e->type == IVM_EV_WAKING) {
+		r->woken_ns = e->t_ns;
+		r->run_ns = 0;
+	} else if (e->type == IVM_EV_SWITCH_IN && r->woken_ns && !r->run_ns) {
+		r->run_ns = e->t_ns;
+	}
+}
+
+/* ---- what BPF programs hand to user space ---- */
+
+enum ivm_record_kind {
+	IVM_REC_NONE,
+	IVM_REC_ENDED,		/* @j has its outcome: nothing can be added */
+	IVM_REC_CLOSED,		/* @j's doorbell closed without an accept: held */
+	IVM_REC_SENT,		/* @j is in the link's socket */
+	IVM_REC_RAISED,		/* @j begins at its route: some ring waited for this */
+	IVM_RECORDS
+};
+
+struct ivm_journey_record {
+	__u64 t_ns;		/* of the event that led to it */
+	__u32 kind;		/* enum ivm_record_kind */
+	__u32 zero;
+	struct ivm_journey j;
+};
 
 #endif /* IVM_JOURNEY_H */

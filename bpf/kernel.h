@@ -188,6 +188,11 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
 #pragma clang attribute pop
 
 /* User space ABI, the same everywhere on 64-bit */

@@ -12,32 +12,18 @@
  *   held                 signalled, but nothing was accepted: masked, or an
  *                        irqfd is not attached
  *   slot                 accepted, pending on (VM, vCPU, IDT vector)
- *   thread.active        the ones of a vCPU that its events may still stamp
+ *   thread.entering      injected, until the guest has left again
  *
- * A journey is in one of these places only (the head of a slot is in @active
- * as well) and leaves through assemble_record().
+ * A journey is in one of these places only and leaves through assemble_settle().
  */
 #include "assemble_local.h"
-
-/* Of kvm_apic_accept_irq, as in the APIC's interrupt command register */
-#define DELIVERY_MODE	0x700
-#define DELIVERY_INIT	0x500
 
 static void thread_free(gpointer p)
 {
 	struct thread *t = p;
 
-	g_ptr_array_unref(t->active);
+	g_ptr_array_unref(t->pending);
 	g_free(t);
-}
-
-static void slot_free(gpointer p)
-{
-	struct slot *slot = p;
-
-	g_queue_clear_full(&slot->pending, g_free);
-	g_free(slot->taken);
-	g_free(slot);
 }
 
 static void stream_free(gpointer p)
@@ -53,6 +39,11 @@ static void stream_free(gpointer p)
 static void held_free(gpointer p)
 {
 	g_queue_free_full(p, g_free);
+}
+
+static void queue_free(gpointer p)
+{
+	g_queue_free(p);
 }
 
 /**
@@ -74,14 +65,36 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
 	a->stop_ns = UINT64_MAX;
 	a->queue = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	a->threads = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, thread_free);
-	a->slots = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, slot_free);
+	a->slots = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	a->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, stream_free);
 	a->works = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	a->held = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, held_free);
 	a->raises = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+	a->raised = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+					  assemble_raised_free);
+	a->unbound = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, queue_free);
+	a->followers = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+					     (GDestroyNotify)g_hash_table_destroy);
 	a->counts = g_hash_table_new(g_direct_hash, g_direct_equal);
 	a->count_rows = g_ptr_array_new_with_free_func(g_free);
 	return a;
+}
+
+/* A record in the queue is an event that points to it */
+static void free_record(const struct ivm_event *e)
+{
+	if (e->type == IVM_EV_RECORD)
+		g_free(GSIZE_TO_POINTER(e->a));
+}
+
+/**
+ * ivm_assemble_on_fate() - asks to be told of coalesced journeys whose carrier is lost
+ * @a: the assembler
+ * @fate: gets the argument of ivm_assemble_new()
+ */
+void ivm_assemble_on_fate(struct ivm_assemble *a, ivm_fate_fn fate)
+{
+	a->fate = fate;
 }
 
 /**
@@ -90,30 +103,21 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
  */
 void ivm_assemble_free(struct ivm_assemble *a)
 {
-	GHashTableIter it;
-	gpointer value;
+	guint i;
 
 	if (!a)
 		return;
-	/* Heads of slots that wait for their entry are in @active alone */
-	g_hash_table_iter_init(&it, a->threads);
-	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		GPtrArray *active = ((struct thread *)value)->active;
-		guint i;
-
-		for (i = 0; i < active->len; i++) {
-			struct ivm_journey *j = g_ptr_array_index(active, i);
-
-			if (j->outcome == IVM_O_DELIVERED)
-				g_free(j);
-		}
-	}
+	for (i = 0; i < a->queue->len; i++)
+		free_record(&g_array_index(a->queue, struct ivm_event, i));
 	g_hash_table_destroy(a->threads);
 	g_hash_table_destroy(a->slots);
 	g_hash_table_destroy(a->streams);
 	g_hash_table_destroy(a->works);
 	g_hash_table_destroy(a->held);
 	g_hash_table_destroy(a->raises);
+	g_hash_table_destroy(a->raised);
+	g_hash_table_destroy(a->unbound);
+	g_hash_table_destroy(a->followers);
 	g_hash_table_destroy(a->counts);
 	g_ptr_array_unref(a->count_rows);
 	g_array_unref(a->queue);
@@ -133,8 +137,14 @@ static void waking(struct ivm_assemble *a, struct thread *t, const struct ivm_ev
 
 static void step(struct ivm_assemble *a, const struct ivm_event *e)
 {
-	struct thread *t = assemble_thread(a, e->tid);
+	struct thread *t;
 
+	if (e->type == IVM_EV_RECORD) {
+		assemble_record(a, GSIZE_TO_POINTER(e->a));
+		free_record(e);
+		return;
+	}
+	t = assemble_thread(a, e->tid);
 	a->stats.events++;
 	if (e->type != IVM_EV_SWITCH_OUT)
 		t->cpu = e->cpu;
@@ -153,7 +163,7 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 		assemble_receiver_event(a, t, e);
 		break;
 	case IVM_EV_ACCEPT:
-		if ((e->c & DELIVERY_MODE) == DELIVERY_INIT)
+		if ((e->c & IVM_DELIVERY_MODE) == IVM_DELIVERY_INIT)
 			assemble_reset_vcpu(a, e);
 		else
 			assemble_sender_event(a, t, e);
@@ -201,6 +211,46 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 void ivm_assemble_event(struct ivm_assemble *a, const struct ivm_event *event)
 {
 	g_array_append_val(a->queue, *event);
+}
+
+/* Rings that meet what another QEMU does, or a kworker, have to wait for it */
+static bool is_to_be_ordered(const struct ivm_journey_record *r)
+{
+	return r->kind == IVM_REC_SENT || r->kind == IVM_REC_RAISED ||
+	       (r->j.flags & IVM_J_RAISED);
+}
+
+/**
+ * ivm_assemble_record() - takes what BPF programs have put together
+ * @a: the assembler
+ * @record: copied
+ */
+void ivm_assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *record)
+{
+	struct ivm_event e = { .t_ns = record->t_ns, .type = IVM_EV_RECORD };
+
+	if (is_to_be_ordered(record)) {
+		e.a = GPOINTER_TO_SIZE(g_memdup2(record, sizeof(*record)));
+		g_array_append_val(a->queue, e);
+	} else {
+		assemble_record(a, record);
+	}
+}
+
+/**
+ * ivm_assemble_slot() - takes what was pending when the programs were detached
+ * @a: the assembler, to be finished next
+ * @slot: copied
+ * @purge_ns: what was accepted before was dropped, 0 none
+ */
+void ivm_assemble_slot(struct ivm_assemble *a, const struct ivm_slot *slot, uint64_t purge_ns)
+{
+	struct ivm_slot s = *slot;
+	struct ivm_journey_record r = { .kind = IVM_REC_ENDED };
+
+	while (ivm_slot_purge(&s, purge_ns, &r.j))
+		assemble_record(a, &r);
+	assemble_finish_pending(a, &s);
 }
 
 static gint by_time(gconstpointer x, gconstpointer y)
@@ -254,14 +304,6 @@ void ivm_assemble_stop(struct ivm_assemble *a, uint64_t now_ns)
 
 /* ---- what never ended ---- */
 
-/* It is in the receiver's APIC: only the end of its VM can cut it off */
-static enum ivm_outcome outcome_accepted(struct ivm_assemble *a, const struct ivm_journey *j)
-{
-	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
-
-	return to && to->vm->dead ? IVM_O_DROPPED : IVM_O_UNFINISHED;
-}
-
 enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
@@ -299,7 +341,7 @@ static void drain(struct ivm_assemble *a, GQueue *queue, outcome_fn outcome)
 	struct ivm_journey *j;
 
 	while ((j = g_queue_pop_head(queue)))
-		assemble_record_as(a, j, outcome(a, j));
+		assemble_free_settled(a, j, outcome(a, j));
 }
 
 /* Setting one aside may make new threads, so they are listed first */
@@ -307,7 +349,6 @@ static void finish_threads(struct ivm_assemble *a)
 {
 	GList *threads = g_hash_table_get_values(a->threads);
 	GList *l;
-	guint i;
 
 	for (l = threads; l; l = l->next) {
 		struct thread *t = l->data;
@@ -318,14 +359,10 @@ static void finish_threads(struct ivm_assemble *a)
 	for (l = threads; l; l = l->next) {
 		struct thread *t = l->data;
 
-		for (i = 0; i < t->active->len; i++) {
-			struct ivm_journey *j = g_ptr_array_index(t->active, i);
-
-			/* The others are still pending in their slots */
-			if (j->outcome == IVM_O_DELIVERED)
-				assemble_record(a, j);
-		}
-		g_ptr_array_set_size(t->active, 0);
+		if (t->entering.id)
+			assemble_settle(a, &t->entering);
+		t->entering.id = 0;
+		g_ptr_array_set_size(t->pending, 0);
 	}
 	g_list_free(threads);
 }
@@ -336,14 +373,8 @@ static void finish_slots(struct ivm_assemble *a)
 	gpointer value;
 
 	g_hash_table_iter_init(&it, a->slots);
-	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		struct slot *slot = value;
-
-		if (slot->taken)
-			assemble_record(a, slot->taken);
-		slot->taken = NULL;
-		drain(a, &slot->pending, outcome_accepted);
-	}
+	while (g_hash_table_iter_next(&it, NULL, &value))
+		assemble_finish_slot(a, &((struct slot *)value)->s);
 }
 
 static void finish_waiting(struct ivm_assemble *a)
@@ -379,6 +410,7 @@ int ivm_assemble_finish(struct ivm_assemble *a)
 	ivm_assemble_run(a, UINT64_MAX);
 	finish_threads(a);
 	finish_slots(a);
+	assemble_finish_raised(a);
 	finish_waiting(a);
 	return a->err;
 }

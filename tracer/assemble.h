@@ -46,14 +46,32 @@ struct ivm_assemble_stats {
  */
 typedef int (*ivm_journey_fn)(void *arg, const struct ivm_journey *journey);
 
+/**
+ * ivm_fate_fn - journeys reported as coalesced met another end
+ * @arg: as given to ivm_assemble_new()
+ * @into: their carrier, which was never delivered
+ * @outcome: what they are instead
+ *
+ * Return: 0, or -errno, which ivm_assemble_*() then hands on.
+ */
+typedef int (*ivm_fate_fn)(void *arg, uint64_t into, enum ivm_outcome outcome);
+
 struct ivm_assemble;
 
 struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_journey_fn fn,
 				      void *arg);
 void ivm_assemble_free(struct ivm_assemble *a);
 
+void ivm_assemble_on_fate(struct ivm_assemble *a, ivm_fate_fn fate);
+
 /* Queues one event */
 void ivm_assemble_event(struct ivm_assemble *a, const struct ivm_event *event);
+
+/* Takes what BPF programs have put together: queues it, or works it off at once */
+void ivm_assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *record);
+
+/* ... and what was pending there when they were detached */
+void ivm_assemble_slot(struct ivm_assemble *a, const struct ivm_slot *slot, uint64_t purge_ns);
 
 /* Works off, in time order, all queued events stamped before @until_ns */
 int ivm_assemble_run(struct ivm_assemble *a, uint64_t until_ns);

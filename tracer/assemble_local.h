@@ -6,6 +6,7 @@
  *   assemble_state.c    where journeys wait, and how they leave
  *   assemble_send.c     from the doorbell to the accept
  *   assemble_receive.c  from the accept to the guest
+ *   assemble_record.c   what BPF programs have put together already
  */
 #ifndef IVM_ASSEMBLE_LOCAL_H
 #define IVM_ASSEMBLE_LOCAL_H
@@ -17,7 +18,8 @@
 /* All that is known about one thread, whatever its part */
 struct thread {
 	struct ivm_sender sender;
-	GPtrArray *active;		/* journeys this vCPU may still stamp */
+	GPtrArray *pending;		/* struct slot * of this vCPU that have a head */
+	struct ivm_journey entering;	/* taken by the guest, lacks its entry or its proof */
 	struct stream *sending;		/* inside sendmsg() with the RING of ... */
 	uint64_t sending_id;		/* ... this journey */
 	struct slot *accepted;		/* where it handed over last ... */
@@ -28,8 +30,7 @@ struct thread {
 
 /* Accepted and pending on one (VM, vCPU, IDT vector) */
 struct slot {
-	GQueue pending;
-	struct ivm_journey *taken;	/* the newest one counted as coalesced */
+	struct ivm_slot s;
 	uint64_t others;		/* accepts that no ring caused: LINK_VECTOR */
 };
 
@@ -41,6 +42,13 @@ struct flush {
 
 #define FLUSHES 8
 #define RAISES 8
+
+/* An interrupt that a BPF program saw raised, and the rings it carries */
+struct raised {
+	struct ivm_journey j;
+	GQueue rings;			/* struct ivm_journey *, the carrier first */
+	bool ended;
+};
 
 /* One direction of a link's socket, by its receiving end */
 struct stream {
@@ -56,6 +64,7 @@ struct stream {
 
 /* An interrupt that others than the doorbell that led to it may have been part of */
 struct raise {
+	uint64_t id;			/* of a struct raised that may be pending, 0 none */
 	uint64_t start_ns;		/* what was signalled before then is in it, ... */
 	uint64_t flush_ns;		/* ... and what was unsent before then */
 	uint64_t route_ns;
@@ -73,8 +82,9 @@ struct raises {
 struct ivm_assemble {
 	const struct ivm_topology *topology;
 	ivm_journey_fn fn;
+	ivm_fate_fn fate;		/* may be NULL */
 	void *arg;
-	int err;			/* the first one of @fn */
+	int err;			/* the first one of @fn and @fate */
 
 	GArray *queue;			/* struct ivm_event, not worked off yet */
 	uint64_t now_ns;		/* time of the last event worked off */
@@ -90,6 +100,10 @@ struct ivm_assemble {
 	GHashTable *works;		/* work item -> struct ivm_journey */
 	GHashTable *held;		/* (end, vector) -> GQueue */
 	GHashTable *raises;		/* (end, vector) -> struct raises */
+	GHashTable *raised;		/* journey id -> struct raised */
+	GHashTable *unbound;		/* (end, vector) -> GQueue of struct raised, no ring yet */
+	GHashTable *followers;		/* journey id -> (struct ivm_counts -> how many rings
+					 * were coalesced into it before it ended) */
 	GHashTable *counts;		/* (end, vector) -> struct ivm_counts */
 	GPtrArray *count_rows;		/* the same, in order of appearance */
 	struct ivm_assemble_stats stats;
@@ -102,7 +116,7 @@ static inline uint64_t assemble_begin_ns(const struct ivm_journey *j)
 }
 
 /* assemble.c */
-enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j);
+enum ivm_outcome assemble_outcome_accepted(struct ivm_assemble *a, const struct ivm_journey *j);
 
 /* assemble_state.c */
 struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid);
@@ -117,13 +131,25 @@ GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, 
 struct raises *assemble_raises(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
 void assemble_queue_by_id(GQueue *queue, struct ivm_journey *j);
 void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j);
-void assemble_record(struct ivm_assemble *a, struct ivm_journey *j);
-void assemble_record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome);
+void assemble_settle(struct ivm_assemble *a, struct ivm_journey *j);
+void assemble_settle_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome);
+void assemble_free_settled(struct ivm_assemble *a, struct ivm_journey *j,
+			   enum ivm_outcome outcome);
+enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct ivm_journey *j);
 
 /* assemble_send.c */
 struct ivm_journey *assemble_take_open(struct thread *t);
 bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey *j);
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j);
+void assemble_stamp_unmask(struct ivm_journey *j, uint64_t t_ns);
+bool assemble_is_unsent(const struct ivm_journey *j);
+void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			   uint64_t vcpu_ns, GQueue *taken, struct raise *raise);
+void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by,
+			    GQueue *others);
+void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j,
+			 struct raise *raise);
+struct stream *assemble_push_sent(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_start_work(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_finish_send(struct thread *t, const struct ivm_event *e);
@@ -141,5 +167,13 @@ void assemble_end_event(struct ivm_assemble *a, const struct ivm_event *e);
 void assemble_receiver_event(struct ivm_assemble *a, struct thread *rx, const struct ivm_event *e);
 void assemble_kick(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_posted(struct ivm_assemble *a, struct thread *t);
+void assemble_finish_slot(struct ivm_assemble *a, struct ivm_slot *s);
+
+/* assemble_record.c */
+void assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *r);
+bool assemble_join_raised(struct ivm_assemble *a, struct ivm_journey *ring, uint64_t id);
+void assemble_finish_pending(struct ivm_assemble *a, struct ivm_slot *s);
+void assemble_finish_raised(struct ivm_assemble *a);
+void assemble_raised_free(gpointer raised);
 
 #endif /* IVM_ASSEMBLE_LOCAL_H */

@@ -4,51 +4,35 @@
  */
 #include "assemble_local.h"
 
+static void set_pending(struct thread *rx, struct slot *slot)
+{
+	if (rx && !g_ptr_array_find(rx->pending, slot, NULL))
+		g_ptr_array_add(rx->pending, slot);
+}
+
 /* Takes over @j, accepted for its to_vcpu by @t, or long ago: NULL */
 void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 	struct slot *slot = assemble_slot(a, to->vm, j->to_vcpu, j->irq_vector, true);
-	struct thread *rx = assemble_receiver(a, j);
+	struct ivm_journey settled;
 
 	assemble_counts_of(a, j)->accepted++;
-	if (rx && g_queue_is_empty(&slot->pending))
-		g_ptr_array_add(rx->active, j);
-	g_queue_push_tail(&slot->pending, j);
-	if (!t)
-		return;
-	t->accepted = slot;
-	t->accepted_id = j->id;
-}
-
-static void deactivate(struct ivm_assemble *a, struct ivm_journey *j)
-{
-	struct thread *rx = assemble_receiver(a, j);
-
-	if (rx)
-		g_ptr_array_remove(rx->active, j);
-}
-
-/* The guest took @j: it lacks its entry at the most */
-static void deliver(struct ivm_assemble *a, struct ivm_journey *j, const struct ivm_event *e)
-{
-	if (ivm_receive_end(j, e) != IVM_RX_DONE)
-		return;
-	deactivate(a, j);
-	assemble_record(a, j);
-}
-
-/* Everything accepted before this end point went in with the oldest one */
-static void coalesce(struct ivm_assemble *a, struct slot *slot)
-{
-	struct ivm_journey *j;
-
-	while ((j = g_queue_pop_head(&slot->pending))) {
-		j->outcome = IVM_O_COALESCED;
-		if (slot->taken)
-			assemble_record(a, slot->taken);
-		slot->taken = j;
+	if (ivm_slot_accept(&slot->s, j, &settled))
+		assemble_settle(a, &settled);
+	set_pending(assemble_receiver(a, j), slot);
+	if (t) {
+		t->accepted = slot;
+		t->accepted_id = j->id;
 	}
+	g_free(j);
+}
+
+static void settle_entering(struct ivm_assemble *a, struct thread *rx)
+{
+	if (rx->entering.id)
+		assemble_settle(a, &rx->entering);
+	rx->entering.id = 0;
 }
 
 static bool is_link_vector(struct ivm_assemble *a, const struct ivm_vm *vm, uint32_t irq_vector)
@@ -76,54 +60,62 @@ void assemble_note_other(struct ivm_assemble *a, const struct ivm_vm *vm,
 		assemble_slot(a, vm, e->a, e->b, true)->others++;
 }
 
+static void purge(struct ivm_assemble *a, struct slot *slot, uint64_t before_ns)
+{
+	struct ivm_journey j;
+
+	while (ivm_slot_purge(&slot->s, before_ns, &j))
+		assemble_settle(a, &j);
+}
+
 /* INIT clears what its vCPU has accepted and not taken yet */
 void assemble_reset_vcpu(struct ivm_assemble *a, const struct ivm_event *e)
 {
 	const struct ivm_vm *vm = ivm_topology_vm(a->topology, e->tgid);
-	struct ivm_journey *j;
 	unsigned int v;
 
 	for (v = 0; vm && v <= UINT8_MAX; v++) {
 		struct slot *slot = assemble_slot(a, vm, e->a, v, false);
 
-		while (slot && (j = g_queue_pop_head(&slot->pending))) {
-			deactivate(a, j);
-			assemble_record_as(a, j, IVM_O_DROPPED);
-		}
+		if (slot)
+			purge(a, slot, e->t_ns);
 	}
 }
 
-/*
- * An interrupt reached its guest.  The oldest ring pending there caused it.
- * With none pending a ring was counted as coalesced too early: its accept came
- * before this end point's predecessor, but its IRR bit was set after it.
- */
+static void count_unmatched(struct ivm_assemble *a, const struct slot *slot,
+			    const struct ivm_event *e)
+{
+	if (slot->others)
+		a->stats.not_rings++;
+	else if (e->t_ns < a->stop_ns)
+		a->stats.unmatched++;
+}
+
+/* An interrupt reached its guest: whose was it? */
 static void end_point(struct ivm_assemble *a, const struct ivm_vcpu *vcpu,
 		      const struct ivm_event *e)
 {
 	struct slot *slot = assemble_slot(a, vcpu->vm, vcpu->vcpu_id, e->a, false);
-	struct ivm_journey *j;
+	struct thread *rx = assemble_thread(a, vcpu->tid);
+	struct ivm_journey settled;
+	int found;
 
 	if (!slot) {
 		if (is_link_vector(a, vcpu->vm, e->a))
 			a->stats.before_start++;
 		return;
 	}
-	j = g_queue_pop_head(&slot->pending);
-	if (j) {
-		coalesce(a, slot);
-		deliver(a, j, e);
-	} else if (slot->taken) {
-		j = slot->taken;
-		slot->taken = NULL;
-		j->flags |= IVM_J_CONTENDED;
-		g_ptr_array_add(assemble_thread(a, vcpu->tid)->active, j);
-		deliver(a, j, e);
-	} else if (slot->others) {
-		a->stats.not_rings++;
-	} else if (e->t_ns < a->stop_ns) {
-		a->stats.unmatched++;
-	}
+	/* The one before was never seen to enter: its end point is known all the same */
+	settle_entering(a, rx);
+	found = ivm_slot_end(&slot->s, e, &rx->entering, &settled);
+	if (found & IVM_SLOT_SETTLED)
+		assemble_settle(a, &settled);
+	if (!found)
+		count_unmatched(a, slot, e);
+	else if (ivm_receive_end(&rx->entering, e) == IVM_RX_DONE)
+		settle_entering(a, rx);
+	if (!slot->s.head.id)
+		g_ptr_array_remove(rx->pending, slot);
 	slot->others = 0;
 }
 
@@ -140,58 +132,29 @@ void assemble_end_event(struct ivm_assemble *a, const struct ivm_event *e)
 		end_point(a, vcpu, e);
 }
 
-static struct slot *slot_of(struct ivm_assemble *a, const struct ivm_journey *j)
+/* Return: true if nothing is pending in @slot any more */
+static bool step_slot(struct ivm_assemble *a, struct slot *slot, const struct ivm_event *e)
 {
-	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+	struct ivm_journey ended, settled;
+	int found;
 
-	return assemble_slot(a, to->vm, j->to_vcpu, j->irq_vector, false);
-}
-
-/* Posted into a vCPU that was outside the guest: hardware delivers at entry */
-static void deliver_posted(struct ivm_assemble *a, struct ivm_journey *j)
-{
-	struct slot *slot = slot_of(a, j);
-
-	g_queue_pop_head(&slot->pending);
-	coalesce(a, slot);
-}
-
-/* Posted into a running guest: nothing on this host shows when it arrived */
-static void record_unseen(struct ivm_assemble *a, const struct ivm_journey *head)
-{
-	struct slot *slot = slot_of(a, head);
-	struct ivm_journey *j;
-
-	while ((j = g_queue_pop_head(&slot->pending)))
-		assemble_record_as(a, j, IVM_O_UNSEEN);
-}
-
-/* Return: true if @j is recorded and gone */
-static bool receiver_step(struct ivm_assemble *a, struct ivm_journey *j, const struct ivm_event *e)
-{
-	switch (ivm_receive_step(j, e)) {
-	case IVM_RX_DONE:
-		assemble_record(a, j);
-		return true;
-	case IVM_RX_UNSEEN:
-		record_unseen(a, j);
-		return true;
-	case IVM_RX_POSTED:
-		deliver_posted(a, j);
-		return false;
-	case IVM_RX_NONE:
-		break;
+	while ((found = ivm_slot_step(&slot->s, e, &ended, &settled))) {
+		if (found & IVM_SLOT_SETTLED)
+			assemble_settle(a, &settled);
+		assemble_settle(a, &ended);
 	}
-	return false;
+	return !slot->s.head.id;
 }
 
 void assemble_receiver_event(struct ivm_assemble *a, struct thread *rx, const struct ivm_event *e)
 {
 	guint i = 0;
 
-	while (i < rx->active->len) {
-		if (receiver_step(a, g_ptr_array_index(rx->active, i), e))
-			g_ptr_array_remove_index_fast(rx->active, i);
+	if (rx->entering.id && ivm_receive_step(&rx->entering, e) == IVM_RX_DONE)
+		settle_entering(a, rx);
+	while (i < rx->pending->len) {
+		if (step_slot(a, g_ptr_array_index(rx->pending, i), e))
+			g_ptr_array_remove_index_fast(rx->pending, i);
 		else
 			i++;
 	}
@@ -200,7 +163,7 @@ void assemble_receiver_event(struct ivm_assemble *a, struct thread *rx, const st
 /* The journey this thread handed over last, if it still is pending */
 static struct ivm_journey *last_accepted(const struct thread *t)
 {
-	return t->accepted ? assemble_find_id(&t->accepted->pending, t->accepted_id) : NULL;
+	return t->accepted ? ivm_slot_find(&t->accepted->s, t->accepted_id) : NULL;
 }
 
 /* A kick is the signaller's IPI to the CPU of the vCPU it just accepted for */
@@ -224,4 +187,21 @@ void assemble_posted(struct ivm_assemble *a, struct thread *t)
 		return;
 	j->flags |= IVM_J_POSTED;
 	assemble_counts_of(a, j)->posted++;
+}
+
+/* What is in a slot when the recording is over */
+void assemble_finish_slot(struct ivm_assemble *a, struct ivm_slot *s)
+{
+	enum ivm_outcome outcome;
+
+	if (s->taken.id)
+		assemble_settle(a, &s->taken);
+	outcome = s->head.id ? assemble_outcome_accepted(a, &s->head) : IVM_O_PENDING;
+	if (s->newest.id) {
+		s->newest.into = 0;
+		assemble_settle_as(a, &s->newest, outcome);
+	}
+	if (s->head.id)
+		assemble_settle_as(a, &s->head, outcome);
+	s->head.id = s->newest.id = s->taken.id = 0;
 }

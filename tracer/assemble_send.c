@@ -4,17 +4,14 @@
  */
 #include <string.h>
 
+#include "../bpf/hooks.h"
 #include "assemble_local.h"
 
-/*
- * An MSI that a device writes inside QEMU reaches KVM without the base of the
- * APIC's region, 0xfee00000 (QEMU's kvm_apic_mem_write() hands on the offset).
- */
-#define MSI_ADDRESS_BASE UINT64_C(0xfff00000)
-
+/* See IVM_MSI_ADDRESS_BASE */
 static bool vector_is_at(const struct ivm_linkpage_vector *v, uint64_t address, uint64_t data)
 {
-	return !((v->msi_address ^ address) & ~MSI_ADDRESS_BASE) && v->msi_data == (uint32_t)data;
+	return !((v->msi_address ^ address) & ~IVM_MSI_ADDRESS_BASE) &&
+	       v->msi_data == (uint32_t)data;
 }
 
 /* Which vector of one of @vm's ends from @i on raises this message; NULL if none does */
@@ -34,7 +31,7 @@ static struct ivm_end *find_msi(struct ivm_assemble *a, const struct ivm_vm *vm,
 }
 
 /* One that came after the guest left to unmask was not held until then */
-static void stamp_unmask(struct ivm_journey *j, uint64_t t_ns)
+void assemble_stamp_unmask(struct ivm_journey *j, uint64_t t_ns)
 {
 	int p;
 
@@ -50,7 +47,7 @@ static void ride_along(struct ivm_assemble *a, struct thread *t, struct ivm_jour
 {
 	if (j->mode == IVM_M_UNKNOWN)
 		j->mode = by->mode;
-	stamp_unmask(j, by->t_ns[IVM_P_UNMASK]);
+	assemble_stamp_unmask(j, by->t_ns[IVM_P_UNMASK]);
 	j->t_ns[IVM_P_ROUTE] = by->t_ns[IVM_P_ROUTE];
 	j->t_ns[IVM_P_ACCEPT] = by->t_ns[IVM_P_ACCEPT];
 	j->to_vcpu = by->to_vcpu;
@@ -58,16 +55,10 @@ static void ride_along(struct ivm_assemble *a, struct thread *t, struct ivm_jour
 	assemble_hand_over(a, t, j);
 }
 
-/* A message in logical mode, or to everybody, is accepted once for each target */
-static bool has_copies(const struct ivm_sender *s)
-{
-	return (s->msi_address >> 2 & 1) || (s->msi_address >> 12 & 0xff) == 0xff;
-}
-
 /* The thread's route has led to an accept */
 static void use_route(struct thread *t, uint32_t to_end)
 {
-	if (t->sender.route_ns && has_copies(&t->sender))
+	if (t->sender.route_ns && ivm_has_copies(&t->sender))
 		t->copies_for = to_end;
 	else
 		t->sender.route_ns = 0;
@@ -99,7 +90,7 @@ static void hand_over_all(struct ivm_assemble *a, struct thread *t, struct ivm_j
 }
 
 /* @j's interrupt may turn out to be that of others, too */
-static void note_raise(struct ivm_assemble *a, const struct ivm_journey *j, struct raise *raise)
+void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j, struct raise *raise)
 {
 	struct raise *last;
 
@@ -119,7 +110,7 @@ static void note_raise(struct ivm_assemble *a, const struct ivm_journey *j, stru
  * One work item runs once for all that signalled before it did.  Of those that
  * are open still some may be about to be accepted by themselves.
  */
-static void take_deferred(struct ivm_assemble *a, const struct ivm_journey *by, GQueue *others)
+void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by, GQueue *others)
 {
 	GQueue *held = assemble_held(a, by->to_end, by->vector, true);
 	GList *l, *next;
@@ -140,9 +131,9 @@ static void accept_open(struct ivm_assemble *a, struct thread *t)
 	struct raise raise = { 0 };
 
 	if (ivm_seen(j, IVM_P_WORK))
-		take_deferred(a, j, &others);
+		assemble_take_deferred(a, j, &others);
 	raise.start_ns = j->t_ns[IVM_P_WORK];
-	note_raise(a, j, &raise);
+	assemble_note_raise(a, j, &raise);
 	use_route(t, j->to_end);
 	hand_over_all(a, t, j, &others);
 }
@@ -160,7 +151,7 @@ static bool is_masked(const struct ivm_journey *j)
 }
 
 /* The device holds it while the socket is full */
-static bool is_unsent(const struct ivm_journey *j)
+bool assemble_is_unsent(const struct ivm_journey *j)
 {
 	return j->configured != IVM_M_IRQFD && stays_in_qemu(j);
 }
@@ -169,7 +160,7 @@ static bool is_unsent(const struct ivm_journey *j)
 static bool can_be_raised(struct ivm_assemble *a, const struct ivm_end *to,
 			  const struct ivm_journey *j)
 {
-	if (is_unsent(j))
+	if (assemble_is_unsent(j))
 		return j->t_ns[IVM_P_USER] < assemble_stream(a, to)->flush[0].t_ns;
 	return ivm_seen(j, IVM_P_SIGNAL) || is_masked(j) || !a->signal_seen;
 }
@@ -263,30 +254,31 @@ static uint64_t first_received(struct ivm_assemble *a, const struct ivm_end *to,
 /*
  * What waits for the receiving QEMU to raise it.  Its main loop handles messages
  * one by one and in order; a vCPU of it has unmasked, and raises once for all.
+ * @vcpu_ns: when a vCPU routed it; 0: the main loop did
  * @raise: set to what is part of it as well, even if it closes later
  */
-static void take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
-			 const struct thread *by_vcpu, GQueue *taken, struct raise *raise)
+void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			   uint64_t vcpu_ns, GQueue *taken, struct raise *raise)
 {
 	GQueue *held = assemble_held(a, to->id, vector, true);
 	uint64_t flushed = first_flushed(a, to, vector);
 	struct ivm_journey *j;
 	struct thread *sender;
 
-	if (by_vcpu)
+	if (vcpu_ns)
 		take_flushed(a, to, vector, assemble_stream(a, to)->received_upto, taken);
 	else if (flushed < first_received(a, to, vector))
 		take_flushed(a, to, vector, flushed, taken);
 	if (taken->length)
 		raise->flush_ns = assemble_stream(a, to)->flush[0].t_ns;
-	if (by_vcpu || !taken->length)
-		take_received(a, to, vector, by_vcpu, taken);
+	if (vcpu_ns || !taken->length)
+		take_received(a, to, vector, vcpu_ns, taken);
 	while ((j = g_queue_pop_head(held)))
 		assemble_queue_by_id(taken, j);
 	sender = taken->length ? NULL : find_open(a, to, vector);
 	if (sender)
 		assemble_queue_by_id(taken, assemble_take_open(sender));
-	raise->start_ns = by_vcpu ? by_vcpu->sender.route_ns : 0;
+	raise->start_ns = vcpu_ns;
 }
 
 /* The QEMU main loop reads the socket: its thread is the process's first */
@@ -317,7 +309,7 @@ static void note_unmask(struct ivm_assemble *a, struct ivm_journey *j, const str
 	const struct ivm_vcpu *vcpu = ivm_topology_vcpu(a->topology, tid);
 
 	if (vcpu && vcpu->vm == to->vm)
-		stamp_unmask(j, t->sender.exit_ns);
+		assemble_stamp_unmask(j, t->sender.exit_ns);
 }
 
 /* The first target carried the journey; what the others get is no ring of its own */
@@ -338,7 +330,7 @@ static bool is_copy(struct ivm_assemble *a, const struct thread *t, const struct
 static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct thread *t,
 			uint32_t tid, GQueue *taken, struct raise *raise)
 {
-	const struct thread *by_vcpu = ivm_topology_vcpu(a->topology, tid) ? t : NULL;
+	uint64_t vcpu_ns = ivm_topology_vcpu(a->topology, tid) ? t->sender.route_ns : 0;
 	const struct ivm_sender *s = &t->sender;
 	const struct ivm_end *to;
 	bool is_known = false;
@@ -348,7 +340,7 @@ static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct 
 	while (!taken->length &&
 	       (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
 		is_known = true;
-		take_waiting(a, to, vector, by_vcpu, taken, raise);
+		assemble_take_waiting(a, to, vector, vcpu_ns, taken, raise);
 		i = to->id;
 	}
 	return is_known;
@@ -384,7 +376,7 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 	j->to_vcpu = e->a;
 	j->irq_vector = e->b;
 	use_route(t, j->to_end);
-	note_raise(a, j, &raise);
+	assemble_note_raise(a, j, &raise);
 	hand_over_all(a, t, j, &taken);
 }
 
@@ -440,25 +432,23 @@ void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const stru
 	j->from_vcpu = vcpu ? vcpu->vcpu_id : 0;
 	assemble_counts_of(a, j)->rung++;
 	if (!j->to_end || vector >= from->page.peer_vectors)
-		assemble_record_as(a, assemble_take_open(t), IVM_O_DROPPED);
+		assemble_free_settled(a, assemble_take_open(t), IVM_O_DROPPED);
 }
 
+/* An older one is pending still, or itself: @j's accept was part of the same interrupt */
 static bool is_pending(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 	struct slot *slot = assemble_slot(a, to->vm, j->to_vcpu, j->irq_vector, false);
-	GList *l;
 
-	for (l = slot ? slot->pending.head : NULL; l; l = l->next)
-		if (((struct ivm_journey *)l->data)->t_ns[IVM_P_ACCEPT] == j->t_ns[IVM_P_ACCEPT])
-			return true;
-	return false;
+	return slot && slot->s.head.id &&
+	       slot->s.head.t_ns[IVM_P_ACCEPT] <= j->t_ns[IVM_P_ACCEPT];
 }
 
 static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
 		    const struct raise *raise)
 {
-	if (is_unsent(j))
+	if (assemble_is_unsent(j))
 		return j->t_ns[IVM_P_USER] < raise->flush_ns;
 	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL) && !is_masked(j))
 		return false;
@@ -485,12 +475,14 @@ static void join_raise(struct ivm_assemble *a, struct ivm_journey *j, const stru
 	j->irq_vector = raise->irq_vector;
 	if (j->mode == IVM_M_UNKNOWN)
 		j->mode = raise->mode;
+	if (raise->id && assemble_join_raised(a, j, raise->id))
+		return;
 	if (is_pending(a, j)) {
 		assemble_hand_over(a, NULL, j);
 		return;
 	}
 	assemble_counts_of(a, j)->accepted++;
-	assemble_record_as(a, j, IVM_O_COALESCED);
+	assemble_free_settled(a, j, IVM_O_COALESCED);
 }
 
 /* The first flush that what was held at @t_ns can be in: its sequence, or 0 */
@@ -512,10 +504,10 @@ void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j)
 
 	if (ivm_seen(j, IVM_P_WORK)) {
 		/* The worker has injected it: its accept was lost, and nobody raises it now */
-		assemble_record_as(a, j, assemble_outcome_in_flight(a, j));
+		assemble_free_settled(a, j, assemble_outcome_in_flight(a, j));
 	} else if (raise) {
 		join_raise(a, j, raise);
-	} else if (is_unsent(j)) {
+	} else if (assemble_is_unsent(j)) {
 		j->seq = flush_after(stream, j->t_ns[IVM_P_USER]);
 		assemble_queue_by_id(&stream->unsent, j);
 	} else {
@@ -548,16 +540,24 @@ static void open_write(struct ivm_assemble *a, struct thread *t, const struct iv
 	j->from_vcpu = vcpu ? vcpu->vcpu_id : 0;
 	assemble_counts_of(a, j)->rung++;
 	if (!j->to_end)
-		assemble_record_as(a, assemble_take_open(t), IVM_O_DROPPED);
+		assemble_free_settled(a, assemble_take_open(t), IVM_O_DROPPED);
+}
+
+/* It is in the socket, until its reader has it */
+struct stream *assemble_push_sent(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
+
+	stream->sent_upto = MAX(stream->sent_upto, j->seq);
+	g_queue_push_tail(&stream->sent, j);
+	return stream;
 }
 
 static void send_ring(struct ivm_assemble *a, struct thread *t)
 {
 	struct ivm_journey *j = assemble_take_open(t);
-	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
 
-	g_queue_push_tail(&stream->sent, j);
-	t->sending = stream;
+	t->sending = assemble_push_sent(a, j);
 	t->sending_id = j->id;
 }
 
@@ -773,7 +773,7 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 		if (j->seq < e->a) {
 			/* That read was not seen, and who knows what it was raised with */
 			a->stats.stream_gaps++;
-			assemble_record_as(a, j, IVM_O_UNFINISHED);
+			assemble_free_settled(a, j, IVM_O_UNFINISHED);
 			continue;
 		}
 		ivm_stream_step(j, e);

@@ -12,7 +12,7 @@ struct thread *assemble_thread(struct ivm_assemble *a, uint32_t tid)
 
 	if (!t) {
 		t = g_new0(struct thread, 1);
-		t->active = g_ptr_array_new();
+		t->pending = g_ptr_array_new();
 		g_hash_table_insert(a->threads, GUINT_TO_POINTER(tid), t);
 	}
 	return t;
@@ -37,7 +37,7 @@ static void reset_stream(struct ivm_assemble *a, struct stream *stream, uint64_t
 	struct ivm_journey *j;
 
 	while ((j = g_queue_pop_head(&stream->sent)) || (j = g_queue_pop_head(&stream->unsent)))
-		assemble_record_as(a, j, IVM_O_DROPPED);
+		assemble_free_settled(a, j, IVM_O_DROPPED);
 	stream->sent_upto = stream->received_upto = 0;
 	memset(stream->flush, 0, sizeof(stream->flush));
 	stream->link_id = link_id;
@@ -177,46 +177,104 @@ void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j)
 	assemble_queue_by_id(assemble_held(a, j->to_end, j->vector, true), j);
 }
 
-static void count_outcome(struct ivm_assemble *a, const struct ivm_journey *j)
+static uint64_t *counter_of(struct ivm_counts *c, enum ivm_outcome outcome)
 {
-	struct ivm_counts *c = assemble_counts_of(a, j);
-
-	switch (j->outcome) {
+	switch (outcome) {
 	case IVM_O_DELIVERED:
-		c->delivered++;
-		break;
+		return &c->delivered;
 	case IVM_O_COALESCED:
-		c->coalesced++;
-		break;
+		return &c->coalesced;
 	case IVM_O_MASKED:
-		c->masked++;
-		break;
+		return &c->masked;
 	case IVM_O_DROPPED:
-		c->dropped++;
-		break;
+		return &c->dropped;
 	case IVM_O_UNFINISHED:
-		c->unfinished++;
-		break;
+		return &c->unfinished;
+	default:
+		return NULL;
 	}
 }
 
-/* Hands the journey to the caller and frees it */
-void assemble_record(struct ivm_assemble *a, struct ivm_journey *j)
+static void keep_error(struct ivm_assemble *a, int err)
 {
-	int err;
+	if (err && !a->err)
+		a->err = err;
+}
+
+/* Its carrier is still under way: remember whom its fate concerns */
+static void follow(struct ivm_assemble *a, const struct ivm_journey *j, struct ivm_counts *c)
+{
+	gint64 key = j->into;
+	GHashTable *counts = g_hash_table_lookup(a->followers, &key);
+	gsize had;
+
+	if (!counts) {
+		counts = g_hash_table_new(g_direct_hash, g_direct_equal);
+		g_hash_table_insert(a->followers, g_memdup2(&key, sizeof(key)), counts);
+	}
+	had = GPOINTER_TO_SIZE(g_hash_table_lookup(counts, c));
+	g_hash_table_insert(counts, c, GSIZE_TO_POINTER(had + 1));
+}
+
+/* A carrier ended: what was coalesced into one that did not arrive did not either */
+static void settle_followers(struct ivm_assemble *a, const struct ivm_journey *carrier)
+{
+	gint64 key = carrier->id;
+	GHashTable *counts = g_hash_table_lookup(a->followers, &key);
+	GHashTableIter it;
+	gpointer c, many;
+
+	if (!counts)
+		return;
+	g_hash_table_iter_init(&it, counts);
+	while (carrier->outcome != IVM_O_DELIVERED && g_hash_table_iter_next(&it, &c, &many)) {
+		uint64_t *counter = counter_of(c, carrier->outcome);
+
+		((struct ivm_counts *)c)->coalesced -= GPOINTER_TO_SIZE(many);
+		if (counter)
+			*counter += GPOINTER_TO_SIZE(many);
+	}
+	if (carrier->outcome != IVM_O_DELIVERED && a->fate)
+		keep_error(a, a->fate(a->arg, carrier->id, carrier->outcome));
+	g_hash_table_remove(a->followers, &key);
+}
+
+/* Counts the journey and hands it to the caller */
+void assemble_settle(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	struct ivm_counts *c = assemble_counts_of(a, j);
+	uint64_t *counter = counter_of(c, j->outcome);
 
 	ivm_check_order(j);
 	if (j->flags & IVM_J_DISORDERED)
 		a->stats.disordered++;
-	count_outcome(a, j);
-	err = a->fn(a->arg, j);
-	if (err && !a->err)
-		a->err = err;
+	if (counter)
+		(*counter)++;
+	keep_error(a, a->fn(a->arg, j));
+	if (j->flags & IVM_J_EARLY)
+		follow(a, j, c);
+	else if (j->outcome != IVM_O_COALESCED)
+		settle_followers(a, j);
+}
+
+void assemble_settle_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome)
+{
+	j->outcome = outcome;
+	assemble_settle(a, j);
+}
+
+/* The same for one that waited on its own */
+void assemble_free_settled(struct ivm_assemble *a, struct ivm_journey *j,
+			   enum ivm_outcome outcome)
+{
+	assemble_settle_as(a, j, outcome);
 	g_free(j);
 }
 
-void assemble_record_as(struct ivm_assemble *a, struct ivm_journey *j, enum ivm_outcome outcome)
+/* It is in the receiver's APIC: only the end of its VM can cut it off */
+enum ivm_outcome assemble_outcome_accepted(struct ivm_assemble *a, const struct ivm_journey *j)
 {
-	j->outcome = outcome;
-	assemble_record(a, j);
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+
+	return to && to->vm->dead ? IVM_O_DROPPED : IVM_O_UNFINISHED;
 }

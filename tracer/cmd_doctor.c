@@ -218,6 +218,7 @@ static int check_up(enum format format, enum ivm_backend backend)
 		.buffer_bytes = 1 << 20,
 		.backend = backend,
 		.wires = true,
+		.probes = true,
 	};
 	struct checkup c = {};
 	int ret;

@@ -117,6 +117,11 @@ static int take_journey(void *arg, const struct ivm_journey *j)
 	return ivm_recording_add_journey(((struct replay *)arg)->recording, j);
 }
 
+static int take_fate(void *arg, uint64_t into, enum ivm_outcome outcome)
+{
+	return ivm_recording_set_fate(((struct replay *)arg)->recording, into, outcome);
+}
+
 static int take_event(void *arg, const struct ivm_event *e)
 {
 	struct replay *r = arg;
@@ -214,6 +219,7 @@ static int replay(const char *path, const char *output)
 		return ivm_error(err, "cannot create %s", output);
 	r.topology = ivm_topology_new();
 	r.assemble = ivm_assemble_new(r.topology, take_journey, &r);
+	ivm_assemble_on_fate(r.assemble, take_fate);
 	err = read_file(path, r.topology, &ops, &r);
 	if (!err) {
 		err = finish(&r);

@@ -558,10 +558,9 @@ int ivm_hooks_read(struct ivm_hook hooks[IVM_HOOKS], int counts_map_fd)
 
 		if (bpf_map_lookup_elem(counts_map_fd, &id, counts))
 			return -errno;
-		hook->fired = hook->emitted = hook->lost = 0;
+		hook->fired = hook->lost = 0;
 		for (cpu = 0; cpu < cpus; cpu++) {
 			hook->fired += counts[cpu].fired;
-			hook->emitted += counts[cpu].emitted;
 			hook->lost += counts[cpu].lost;
 		}
 		read_program(hook);

@@ -41,8 +41,7 @@ struct ivm_hook {
 	bool silent;		/* attached, and known not to fire here */
 	struct bpf_link *link;
 	int prog_fd;		/* -1 if absent */
-	uint64_t fired;		/* ran while armed */
-	uint64_t emitted;	/* events of followed VMs */
+	uint64_t fired;		/* ran while armed, for a followed thread */
 	uint64_t lost;		/* events for which the ring buffer had no room */
 	uint64_t missed;	/* runs the kernel skipped: in an interrupt of another run */
 	uint64_t runs;		/* timed ones: 0 unless kernel.bpf_stats_enabled is set */

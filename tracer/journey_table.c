@@ -43,7 +43,7 @@ static const char fixed_columns[] =
 	" vector INTEGER NOT NULL, irq_vector INTEGER, from_vcpu INTEGER NOT NULL,"
 	" to_vcpu INTEGER, cookie INTEGER NOT NULL, seq INTEGER, approx INTEGER NOT NULL,"
 	" posted INTEGER NOT NULL, disordered INTEGER NOT NULL, contended INTEGER NOT NULL,"
-	" fast_mmio INTEGER NOT NULL";
+	" fast_mmio INTEGER NOT NULL, coalesced_into INTEGER";
 
 /* In the order of the text above; the points follow */
 enum column {
@@ -64,6 +64,7 @@ enum column {
 	COLUMN_DISORDERED,
 	COLUMN_CONTENDED,
 	COLUMN_FAST_MMIO,
+	COLUMN_COALESCED_INTO,
 	COLUMN_POINTS
 };
 
@@ -97,7 +98,7 @@ static void give_optional(sqlite3_context *context, uint64_t value)
 		sqlite3_result_int64(context, (sqlite3_int64)value);
 }
 
-static void give_flag(sqlite3_context *context, const struct ivm_journey *j, uint8_t flag)
+static void give_flag(sqlite3_context *context, const struct ivm_journey *j, uint16_t flag)
 {
 	sqlite3_result_int(context, !!(j->flags & flag));
 }
@@ -165,6 +166,9 @@ static void give_fixed(sqlite3_context *context, const struct ivm_journey *j, en
 		break;
 	case COLUMN_FAST_MMIO:
 		give_flag(context, j, IVM_J_FASTMMIO);
+		break;
+	case COLUMN_COALESCED_INTO:
+		give_optional(context, j->into);
 		break;
 	case COLUMN_POINTS:
 		break;

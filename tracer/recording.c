@@ -499,6 +499,23 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
 }
 
+/**
+ * ivm_recording_set_fate() - coalesced journeys whose carrier was never delivered
+ * @r: the recording
+ * @into: the carrier's id
+ * @outcome: what they are instead
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outcome outcome)
+{
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+
+	write_journeys(r);
+	return insert(r, "UPDATE journeys SET outcome = ?, coalesced_into = NULL"
+			 " WHERE coalesced_into = ?", "ti", outcomes[outcome], into);
+}
+
 /* One row for each (from_end, vector); a second one is an error */
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c)
 {

@@ -87,6 +87,7 @@ int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
 bool ivm_recording_is_selective(const struct ivm_recording *r);
 int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep);
+int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outcome outcome);
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);

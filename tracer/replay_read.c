@@ -378,7 +378,7 @@ static int read_pair(struct reader *r)
 		return refuse(r, "there is no such end");
 	if (a->kind == IVM_END_LINK || b->kind == IVM_END_LINK)
 		return refuse(r, "ends of links are paired by link_id");
-	ivm_topology_pair(a, b);
+	ivm_topology_pair(r->topology, a, b);
 	return 0;
 }
 

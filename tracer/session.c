@@ -95,6 +95,27 @@ static void take_event(void *arg, const struct ivm_event *e)
 	g_array_insert_vals(s->held, at, e, 1);
 }
 
+static void take_record(void *arg, const struct ivm_journey_record *r)
+{
+	struct ivm_session *s = arg;
+
+	ivm_assemble_record(s->assemble, r);
+}
+
+static void take_slot(void *arg, const struct ivm_slot *slot, uint64_t purge_ns)
+{
+	struct ivm_session *s = arg;
+
+	ivm_assemble_slot(s->assemble, slot, purge_ns);
+}
+
+static int take_fate(void *arg, uint64_t into, enum ivm_outcome outcome)
+{
+	struct ivm_session *s = arg;
+
+	return s->recording ? ivm_recording_set_fate(s->recording, into, outcome) : 0;
+}
+
 /* Works off all events stamped before @until_ns */
 static int run_until(struct ivm_session *s, uint64_t until_ns)
 {
@@ -178,7 +199,11 @@ static int open_source(struct ivm_session *s, const struct ivm_source_ops *ops)
 		.buffer_bytes = s->opts.buffer_bytes ? s->opts.buffer_bytes :
 						       IVM_SESSION_BUFFER_BYTES,
 		.hooks = s->hooks,
+		.streams = s->opts.raw != NULL,
+		.counts_all = s->opts.probes,
 		.take_event = take_event,
+		.take_record = take_record,
+		.take_slot = take_slot,
 		.arg = s,
 	};
 	return source_result(s, ops->open(s->source));
@@ -234,6 +259,7 @@ static int open_parts(struct ivm_session *s)
 			    "eventfds, which --irqfd needs: BPF iterators (Linux 5.17 with BTF) "
 			    "and root");
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
+	ivm_assemble_on_fate(s->assemble, take_fate);
 	s->stamps = ivm_stamps_new(s->topology, s->vcpus);
 	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	return scan(s, true);
@@ -365,11 +391,11 @@ static void find_silent(struct ivm_session *s)
 	for (i = 0; i < IVM_MODES; i++)
 		all += s->delivered[i];
 	for (i = 0; i < G_N_ELEMENTS(must); i++)
-		s->hooks[must[i].id].silent = must[i].passed && !s->hooks[must[i].id].emitted;
+		s->hooks[must[i].id].silent = must[i].passed && !s->hooks[must[i].id].fired;
 	for (i = 0; i < IVM_HOOKS; i++)
 		if (i == IVM_HOOK_KVM_EXIT || i == IVM_HOOK_KVM_ENTRY ||
 		    i == IVM_HOOK_KVM_MSI_SET_IRQ)
-			s->hooks[i].silent = all && !s->hooks[i].emitted;
+			s->hooks[i].silent = all && !s->hooks[i].fired;
 	for (i = 0; i < IVM_HOOKS; i++)
 		s->hooks[i].silent &= s->hooks[i].state != IVM_HOOK_ABSENT;
 }
@@ -387,6 +413,8 @@ static int settle(struct ivm_session *s)
 		err = ivm_discover_scan(s->discover, now, true);
 	if (!err)
 		err = ivm_discover_scan(s->discover, now + IVM_DISCOVER_LINGER_NS, false);
+	if (!err && s->source->ops->flush)
+		err = source_result(s, s->source->ops->flush(s->source));
 	if (!err)
 		err = write_topology(s, now);
 	if (!err)
@@ -402,6 +430,8 @@ int ivm_session_stop(struct ivm_session *s)
 	ivm_assemble_stop(s->assemble, s->stopped_ns);
 	if (s->raw)
 		ivm_replay_write_stop(s->raw, s->stopped_ns);
+	if (s->source->ops->stop)
+		s->source->ops->stop(s->source);
 	err = drain(s);
 	if (!err)
 		err = ivm_stamps_stop(s->stamps, s->stopped_ns);
@@ -477,11 +507,11 @@ static int record_hooks(struct ivm_session *s, struct ivm_recording *r)
 
 	for (i = 0; i < IVM_HOOKS && !err; i++) {
 		hook = &s->hooks[i];
-		err = ivm_recording_add_hook(r, hook->name, ivm_hook_shown(hook), hook->emitted,
+		err = ivm_recording_add_hook(r, hook->name, ivm_hook_shown(hook), hook->fired,
 					     hook->missed + hook->lost, hook->run_ns);
 		if (!err && s->raw)
 			err = ivm_replay_write_hook(s->raw, hook->name, ivm_hook_shown(hook),
-						    hook->emitted, hook->missed + hook->lost,
+						    hook->fired, hook->missed + hook->lost,
 						    hook->run_ns);
 	}
 	return err;
@@ -509,6 +539,8 @@ static int record_lost(struct ivm_session *s, struct ivm_recording *r)
 		{ "unplaced", lost.source.unplaced },
 		{ "link_page", lost.page },
 		{ "contradictions", lost.contradictions },
+		{ "unmatched", lost.source.unmatched },
+		{ "before_start", lost.source.before_start },
 	};
 
 	for (i = 0; i < G_N_ELEMENTS(rows) && !err; i++) {
@@ -601,7 +633,8 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	      "to eventfds: see 'ivmtrace list --irqfd'");
 	cause(&c, stats->late, "events came too late to be put in order");
 	cause(&c, stats->stream_gaps, "messages of a link's socket were not seen");
-	cause(&c, stats->unmatched, "interrupts of links could not be matched to a doorbell");
+	cause(&c, stats->unmatched + lost.source.unmatched,
+	      "interrupts of links could not be matched to a doorbell");
 	cause(&c, stats->disordered, "journeys are disordered");
 	cause(&c, stamps->overrun, "guest stamps lost: the guests wrote over them");
 	cause(&c, stamps->unmatched, "guest stamps or journeys have no counterpart");

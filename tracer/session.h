@@ -50,6 +50,7 @@ struct ivm_session_opts {
 	const char *link;		/* only links of this name; * and ? are wildcards */
 	const char *vm;			/* only links with an end in this VM: name or number */
 	enum ivm_backend backend;
+	bool probes;			/* hooks count for any thread: doctor looks */
 	bool wires;			/* also use what KVM has bound to eventfds: finds
 					 * ivshmem-doorbell pairs, checks link pages */
 	bool foreign;			/* ... and all others that write to such eventfds */

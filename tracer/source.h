@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "../bpf/event.h"
+#include "../bpf/journey.h"
 #include "hooks.h"
 #include "topology.h"
 
@@ -28,12 +28,18 @@ struct ivm_source_lost {
 	uint64_t overrun;		/* no room in a CPU's tracefs buffer */
 	uint64_t switches;		/* a CPU's switches of followed threads do not join up */
 	uint64_t unplaced;		/* messages of a link's socket without a number */
+	uint64_t unmatched;		/* see struct ivm_assemble_stats */
+	uint64_t before_start;
 };
 
 struct ivm_source_opts {
 	uint64_t buffer_bytes;		/* rounded up as the source needs it */
 	struct ivm_hook *hooks;		/* initialized; their states and counters are set */
+	bool streams;			/* hand all events over, assemble nothing in the kernel */
+	bool counts_all;		/* hooks count for any thread */
 	void (*take_event)(void *arg, const struct ivm_event *event);
+	void (*take_record)(void *arg, const struct ivm_journey_record *record);
+	void (*take_slot)(void *arg, const struct ivm_slot *slot, uint64_t purge_ns);
 	void *arg;			/* for the callbacks */
 };
 
@@ -59,6 +65,9 @@ struct ivm_source {
  * @poll: waits at most @timeout_ms, hands over the events there are, nearly in
  *	  order of time, and sets @complete_ns.  -EINTR is no failure and not
  *	  returned
+ * @stop: doorbells from here on open no journey; may be NULL
+ * @flush: hands over what is left in the programs' states, after @disarm and the
+ *	   last @poll; may be NULL
  * @disarm: detaches all hooks; what they saw is still handed over by @poll
  * @read_hooks: brings the hooks' counters up to date
  * @lost: adds up what was lost so far
@@ -73,7 +82,9 @@ struct ivm_source_ops {
 	int (*follow)(struct ivm_source *source, const struct ivm_topology *topology);
 	void (*arm)(struct ivm_source *source);
 	int (*poll)(struct ivm_source *source, int timeout_ms);
+	void (*stop)(struct ivm_source *source);
 	void (*disarm)(struct ivm_source *source);
+	int (*flush)(struct ivm_source *source);
 	void (*read_hooks)(struct ivm_source *source);
 	void (*lost)(struct ivm_source *source, struct ivm_source_lost *lost);
 	void (*close)(struct ivm_source *source);

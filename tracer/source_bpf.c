@@ -13,7 +13,9 @@
 #include <bpf/libbpf.h>
 #include <glib.h>
 
+#include "../bpf/state.h"
 #include "clock.h"
+#include "follow.h"
 #include "ivmtrace.skel.h"
 #include "source.h"
 
@@ -24,7 +26,7 @@ struct bpf_source {
 	struct ivm_kernel kernel;
 	struct ivmtrace_bpf *skel;
 	struct ring_buffer *events;
-	GHashTable *pushed;		/* what is in the maps: struct entry, as a set */
+	struct ivm_follow *follow;
 };
 
 #define fail(s, ...) ivm_source_fail(&(s)->base, __VA_ARGS__)
@@ -34,159 +36,16 @@ static struct bpf_source *of(struct ivm_source *source)
 	return (struct bpf_source *)source;
 }
 
-/* ---- what the programs are to follow ---- */
-
-/*
- * A row of one of the maps.  All up to @version is its identity: a new version
- * replaces a row that the programs keep state in.
- */
-struct entry {
-	int map_fd;
-	uint32_t key_bytes;
-	unsigned char key[16];
-	uint32_t version;
-	uint32_t value_bytes;
-	unsigned char value[32];
-	const char *map_name;
-};
-
-#define ENTRY_IDENTITY_BYTES offsetof(struct entry, value_bytes)
-
-static guint entry_hash(gconstpointer p)
-{
-	const unsigned char *bytes = p;
-	guint hash = 2166136261u;	/* FNV-1a */
-	size_t i;
-
-	for (i = 0; i < ENTRY_IDENTITY_BYTES; i++)
-		hash = (hash ^ bytes[i]) * 16777619u;
-	return hash;
-}
-
-static gboolean entry_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, ENTRY_IDENTITY_BYTES);
-}
-
-struct sync {
-	struct bpf_source *s;
-	GHashTable *wanted;
-};
-
-static void want(struct sync *sync, const struct bpf_map *map, const void *key,
-		 const void *value, uint32_t version)
-{
-	struct entry *entry = g_new0(struct entry, 1);
-
-	entry->map_fd = bpf_map__fd(map);
-	entry->map_name = bpf_map__name(map);
-	entry->key_bytes = bpf_map__key_size(map);
-	entry->value_bytes = bpf_map__value_size(map);
-	entry->version = version;
-	memcpy(entry->key, key, entry->key_bytes);
-	memcpy(entry->value, value, entry->value_bytes);
-	g_hash_table_add(sync->wanted, entry);
-}
-
-static void want_thread(struct sync *sync, pid_t tgid, pid_t tid, uint32_t kind)
-{
-	struct ivm_thread thread = { .kind = kind, .tgid = tgid, .fd = -1 };
-	__u32 key = tid;
-
-	want(sync, sync->s->skel->maps.threads, &key, &thread, tgid);
-}
-
-static void want_vm(struct sync *sync, pid_t tgid)
-{
-	__u32 key = tgid, one = 1;
-
-	want(sync, sync->s->skel->maps.vms, &key, &one, 0);
-	want_thread(sync, tgid, tgid, IVM_THREAD_LOOP);
-}
-
-static void want_end(struct sync *sync, const struct ivm_end *end)
-{
-	struct ivm_socket socket = {};
-	struct ivm_socket_key socket_key = {
-		.tgid = end->vm->tgid,
-		.fd = end->page.socket_fd,
-	};
-	struct ivm_doorbell_key doorbell_key = {
-		.tgid = end->vm->tgid,
-		.frame = (end->page.bar0_address + IVM_DOORBELL_BASE) >> 12,
-	};
-	__u32 one = 1;
-
-	want_vm(sync, end->vm->tgid);
-	/* With each link-up the stream starts anew, perhaps on the same descriptor */
-	if (end->page.socket_fd >= 0)
-		want(sync, sync->s->skel->maps.sockets, &socket_key, &socket,
-		     end->page.generation);
-	if (end->page.bar0_address != IVM_LINKPAGE_NO_ADDR)
-		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, &one, 0);
-	doorbell_key.frame = end->bell_address >> 12;
-	if (end->bell_address != IVM_LINKPAGE_NO_ADDR)
-		want(sync, sync->s->skel->maps.doorbells, &doorbell_key, &one, 0);
-}
-
-static void want_all(struct sync *sync, const struct ivm_topology *t)
-{
-	guint i;
-
-	for (i = 0; i < t->ends->len; i++) {
-		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
-
-		if (!end->dead)
-			want_end(sync, end);
-	}
-	for (i = 0; i < t->vcpus->len; i++) {
-		const struct ivm_vcpu *vcpu = g_ptr_array_index(t->vcpus, i);
-
-		if (!vcpu->vm->dead)
-			want_thread(sync, vcpu->vm->tgid, vcpu->tid, IVM_THREAD_VCPU);
-	}
-}
-
-static gboolean remove_unwanted(gpointer key, gpointer value, gpointer wanted)
-{
-	const struct entry *entry = key;
-
-	(void)value;
-	if (g_hash_table_contains(wanted, entry))
-		return FALSE;
-	bpf_map_delete_elem(entry->map_fd, entry->key);
-	return TRUE;
-}
-
-static int push(struct bpf_source *s, const struct entry *entry)
-{
-	/* EEXIST: a program has found this thread before us, and keeps its state there */
-	if (!bpf_map_update_elem(entry->map_fd, entry->key, entry->value, BPF_NOEXIST) ||
-	    errno == EEXIST)
-		return 0;
-	return fail(s, -errno, "too many VMs or links to follow: map %s is full",
-		    entry->map_name);
-}
-
 /* Brings the maps in line with the topology */
 static int bpf_follow(struct ivm_source *source, const struct ivm_topology *topology)
 {
 	struct bpf_source *s = of(source);
-	struct sync sync = { .s = s };
-	GHashTableIter it;
-	gpointer key;
-	int err = 0;
+	const char *full_map;
+	int err = ivm_follow_sync(s->follow, topology, &full_map);
 
-	sync.wanted = g_hash_table_new_full(entry_hash, entry_equal, g_free, NULL);
-	want_all(&sync, topology);
-	g_hash_table_foreach_remove(s->pushed, remove_unwanted, sync.wanted);
-	g_hash_table_iter_init(&it, sync.wanted);
-	while (!err && g_hash_table_iter_next(&it, &key, NULL))
-		if (!g_hash_table_contains(s->pushed, key))
-			err = push(s, key);
-	g_hash_table_destroy(s->pushed);
-	s->pushed = sync.wanted;
-	return err;
+	if (err && full_map)
+		return fail(s, err, "too many VMs or links to follow: map %s is full", full_map);
+	return err ? fail(s, err, "cannot look at the threads to follow") : 0;
 }
 
 /* ---- opening ---- */
@@ -254,6 +113,8 @@ static int load_programs(struct bpf_source *s, const bool without_btf[IVM_HOOKS]
 	s->skel->rodata->kvm_exit_reason_first = s->kernel.kvm_exit_reason_first;
 	s->skel->rodata->kvm_inj_virq_args = s->kernel.inj_virq_args;
 	s->skel->rodata->wakeup_bytes = buffer_bytes(s) / 4;
+	s->skel->rodata->streams = s->base.opts.streams;
+	s->skel->rodata->counts_all = s->base.opts.counts_all;
 	ivm_hooks_select(&s->kernel, s->skel->obj, without_btf);
 	err = ivmtrace_bpf__load(s->skel);
 	if (err) {
@@ -265,10 +126,12 @@ static int load_programs(struct bpf_source *s, const bool without_btf[IVM_HOOKS]
 
 static int take_record(void *arg, void *data, size_t bytes)
 {
-	const struct bpf_source *s = arg;
+	const struct ivm_source_opts *opts = &((const struct bpf_source *)arg)->base.opts;
 
-	if (bytes >= sizeof(struct ivm_event))
-		s->base.opts.take_event(s->base.opts.arg, data);
+	if (bytes >= sizeof(struct ivm_journey_record))
+		opts->take_record(opts->arg, data);
+	else if (bytes >= sizeof(struct ivm_event))
+		opts->take_event(opts->arg, data);
 	return 0;
 }
 
@@ -290,7 +153,8 @@ static int load(struct bpf_source *s)
 	s->events = ring_buffer__new(bpf_map__fd(s->skel->maps.events), take_record, s, NULL);
 	if (!s->events)
 		return fail(s, -errno, "cannot map the ring buffer");
-	return 0;
+	s->follow = ivm_follow_new(s->skel);
+	return s->follow ? 0 : fail(s, -errno, "this kernel has no BPF iterator over tasks");
 }
 
 static int attach(struct bpf_source *s)
@@ -312,7 +176,6 @@ static struct ivm_source *bpf_new(void)
 {
 	struct bpf_source *s = g_new0(struct bpf_source, 1);
 
-	s->pushed = g_hash_table_new_full(entry_hash, entry_equal, g_free, NULL);
 	return &s->base;
 }
 
@@ -338,7 +201,7 @@ static void bpf_close(struct ivm_source *source)
 
 	ivm_hooks_detach(source->opts.hooks);
 	ring_buffer__free(s->events);
-	g_hash_table_destroy(s->pushed);
+	ivm_follow_free(s->follow);
 	ivmtrace_bpf__destroy(s->skel);
 	ivm_kernel_close(&s->kernel);
 	g_free(s);
@@ -364,6 +227,11 @@ static int bpf_poll(struct ivm_source *source, int timeout_ms)
 	return err < 0 ? fail(s, err, "cannot read the ring buffer") : 0;
 }
 
+static void bpf_stop(struct ivm_source *source)
+{
+	of(source)->skel->bss->stopping = 1;
+}
+
 static void bpf_disarm(struct ivm_source *source)
 {
 	of(source)->skel->bss->armed = 0;
@@ -375,29 +243,100 @@ static void bpf_read_hooks(struct ivm_source *source)
 	ivm_hooks_read(source->opts.hooks, bpf_map__fd(of(source)->skel->maps.hook_counts));
 }
 
-static uint64_t read_lost(struct bpf_source *s, __u32 source)
-{
-	int cpu, cpus = libbpf_num_possible_cpus();
-	g_autofree uint64_t *counts = g_new0(uint64_t, MAX(cpus, 1));
-	uint64_t sum = 0;
+/* ---- what is left when all is over ---- */
 
-	if (bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.lost), &source, counts))
+static void flush_record(struct bpf_source *s, uint32_t kind, const struct ivm_journey *j)
+{
+	const struct ivm_journey_record r = { .t_ns = ivm_now_ns(), .kind = kind, .j = *j };
+
+	if (j->id)
+		s->base.opts.take_record(s->base.opts.arg, &r);
+}
+
+/* Doorbells that are still open on their threads */
+static int flush_tasks(struct bpf_source *s)
+{
+	struct bpf_link *link = bpf_program__attach_iter(s->skel->progs.open_tasks, NULL);
+	int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -errno;
+	struct ivm_journey j;
+	ssize_t bytes = 0;
+
+	while (fd >= 0 && (bytes = read(fd, &j, sizeof(j))) == (ssize_t)sizeof(j))
+		flush_record(s, IVM_REC_CLOSED, &j);
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return fd < 0 || bytes ? fail(s, -EIO, "cannot read which doorbells are open") : 0;
+}
+
+static void flush_works(struct bpf_source *s)
+{
+	int fd = bpf_map__fd(s->skel->maps.works);
+	__u64 key, *last = NULL;
+	struct ivm_work work;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &work))
+			flush_record(s, IVM_REC_CLOSED, &work.j);
+		last = &key;
+	}
+}
+
+static void flush_slot(struct bpf_source *s, __u32 index, uint64_t purge_ns)
+{
+	struct ivm_slot_state slot;
+
+	if (index && !bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.slots), &index, &slot))
+		s->base.opts.take_slot(s->base.opts.arg, &slot.s, purge_ns);
+}
+
+static void flush_vcpu(struct bpf_source *s, __u32 index)
+{
+	struct ivm_vcpu_state v;
+	unsigned int i;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.vcpus), &index, &v))
+		return;
+	flush_record(s, IVM_REC_ENDED, &v.entering);
+	for (i = 0; i < G_N_ELEMENTS(v.slot); i++)
+		flush_slot(s, v.slot[i], v.purge_ns);
+}
+
+static int bpf_flush(struct ivm_source *source)
+{
+	struct bpf_source *s = of(source);
+	uint32_t index;
+
+	if (source->opts.streams)
 		return 0;
-	for (cpu = 0; cpu < cpus; cpu++)
-		sum += counts[cpu];
-	return sum;
+	flush_works(s);
+	for (index = 1; index <= ivm_follow_vcpus(s->follow); index++)
+		flush_vcpu(s, index);
+	return flush_tasks(s);
+}
+
+static uint64_t read_count(struct bpf_source *s, __u32 what)
+{
+	uint64_t count = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.counts), &what, &count);
+	return count;
 }
 
 static void bpf_lost(struct ivm_source *source, struct ivm_source_lost *lost)
 {
 	const struct ivm_hook *hooks = source->opts.hooks;
+	struct bpf_source *s = of(source);
 	int i;
 
 	memset(lost, 0, sizeof(*lost));
 	for (i = 0; i < IVM_HOOKS; i++)
 		lost->ringbuf += hooks[i].lost;
+	lost->ringbuf += read_count(s, IVM_LOST_RECORDS);
 	lost->recursion = ivm_hooks_missed(hooks);
-	lost->map = read_lost(of(source), IVM_LOST_MAP);
+	lost->map = read_count(s, IVM_LOST_MAP);
+	lost->unmatched = read_count(s, IVM_COUNT_UNMATCHED);
+	lost->before_start = read_count(s, IVM_COUNT_BEFORE_START);
 }
 
 const struct ivm_source_ops ivm_source_bpf = {
@@ -407,7 +346,9 @@ const struct ivm_source_ops ivm_source_bpf = {
 	.follow = bpf_follow,
 	.arm = bpf_arm,
 	.poll = bpf_poll,
+	.stop = bpf_stop,
 	.disarm = bpf_disarm,
+	.flush = bpf_flush,
 	.read_hooks = bpf_read_hooks,
 	.lost = bpf_lost,
 	.close = bpf_close,

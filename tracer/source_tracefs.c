@@ -148,7 +148,7 @@ static void emit_for(struct tracefs_source *s, const struct ivm_record *r, uint8
 
 	if (r->t_ns < s->armed_ns)
 		return;
-	s->base.opts.hooks[r->hook].emitted++;
+	s->base.opts.hooks[r->hook].fired += !s->base.opts.counts_all;
 	s->base.opts.take_event(s->base.opts.arg, &event);
 }
 
@@ -542,7 +542,7 @@ static bool keep_record(void *arg, struct ivm_record *r)
 	struct tracefs_source *s = arg;
 	const struct task *task;
 
-	s->base.opts.hooks[r->hook].fired++;
+	s->base.opts.hooks[r->hook].fired += s->base.opts.counts_all;
 	if (r->hook == IVM_HOOK_SCHED_SWITCH)
 		check_switch(s, r);
 	task = resolve(s, r->tid);

@@ -42,6 +42,21 @@ static int keep(void *arg, const struct ivm_journey *j)
 	return 0;
 }
 
+/* What a recording does with those that a lost carrier took along */
+static int change(void *arg, uint64_t into, enum ivm_outcome outcome)
+{
+	GArray *journeys = arg;
+	guint i;
+
+	for (i = 0; i < journeys->len; i++) {
+		struct ivm_journey *j = &g_array_index(journeys, struct ivm_journey, i);
+
+		if (j->outcome == IVM_O_COALESCED && j->into == into)
+			j->outcome = outcome;
+	}
+	return 0;
+}
+
 static void make_page(struct ivm_linkpage *page, uint64_t link_id, uint32_t mode)
 {
 	int v;
@@ -85,6 +100,7 @@ static struct fixture *fixture_new(uint32_t mode)
 	f->topology = ivm_topology_new();
 	f->journeys = g_array_new(FALSE, FALSE, sizeof(struct ivm_journey));
 	f->a = ivm_assemble_new(f->topology, keep, f->journeys);
+	ivm_assemble_on_fate(f->a, change);
 	add_pair(f, A_MAIN, 0x1234, mode);
 	return f;
 }

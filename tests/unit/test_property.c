@@ -1105,6 +1105,21 @@ static int keep(void *arg, const struct ivm_journey *j)
 	return 0;
 }
 
+/* What a recording does with those that a lost carrier took along */
+static int change(void *arg, uint64_t into, enum ivm_outcome outcome)
+{
+	GArray *journeys = arg;
+	guint i;
+
+	for (i = 0; i < journeys->len; i++) {
+		struct ivm_journey *j = &g_array_index(journeys, struct ivm_journey, i);
+
+		if (j->outcome == IVM_O_COALESCED && j->into == into)
+			j->outcome = outcome;
+	}
+	return 0;
+}
+
 /* @run_every: events are worked off in portions of so many */
 static struct outcome assemble(const struct sim *s, const GArray *events, guint run_every)
 {
@@ -1112,6 +1127,7 @@ static struct outcome assemble(const struct sim *s, const GArray *events, guint 
 	guint i;
 
 	o.a = ivm_assemble_new(s->topology, keep, o.journeys);
+	ivm_assemble_on_fate(o.a, change);
 	for (i = 0; i < events->len; i++) {
 		const struct ivm_event *e = &g_array_index(events, struct ivm_event, i);
 

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The in-kernel backend of the journey state machine: it finds the states of
+ * journey.h in the maps, keeps them apart, and hands over what is finished.
+ */
+#ifndef IVM_ASSEMBLE_BPF_H
+#define IVM_ASSEMBLE_BPF_H
+
+#include "common.bpf.h"
+
+/* The number of the last journey */
+__u64 last_id;
+
+static __always_inline void emit_record(__u32 kind, const struct ivm_journey *j, __u64 t_ns)
+{
+	struct ivm_journey_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+
+	if (!r) {
+		count(IVM_LOST_RECORDS);
+		return;
+	}
+	r->t_ns = t_ns;
+	r->kind = kind;
+	r->zero = 0;
+	r->j = *j;
+	bpf_ringbuf_submit(r, submit_flags());
+}
+
+/* ---- the receiving vCPU ---- */
+
+static __always_inline struct ivm_vcpu_state *find_vcpu(__u32 index)
+{
+	return index ? bpf_map_lookup_elem(&vcpus, &index) : NULL;
+}
+
+static __always_inline __u64 *pending_word(struct ivm_vcpu_state *v, __u32 irq_vector)
+{
+	return &v->pending[(irq_vector >> 6) & 3];
+}
+
+static __always_inline void set_pending(struct ivm_vcpu_state *v, __u32 irq_vector)
+{
+	__sync_fetch_and_or(pending_word(v, irq_vector), 1ull << (irq_vector & 63));
+}
+
+static __always_inline void clear_pending(struct ivm_vcpu_state *v, __u32 irq_vector)
+{
+	__sync_fetch_and_and(pending_word(v, irq_vector), ~(1ull << (irq_vector & 63)));
+}
+
+static __always_inline struct ivm_slot_state *find_slot(__u32 index)
+{
+	return index ? bpf_map_lookup_elem(&slots, &index) : NULL;
+}
+
+static __always_inline struct ivm_slot_state *slot_of(struct ivm_vcpu_state *v, __u32 irq_vector)
+{
+	return find_slot(v->slot[irq_vector & 0xff]);
+}
+
+/* Slot 0 is nobody's: an index of 0 means that there is none */
+__u32 slots_used = 1;
+
+/* The first accept of a vector makes its slot; two senders may be the first */
+static __noinline __u32 make_slot(struct ivm_vcpu_state *v, __u32 irq_vector)
+{
+	__u32 fresh, had;
+
+	if (!v)
+		return 0;
+	if (slots_used >= IVM_MAX_SLOTS) {
+		count(IVM_LOST_MAP);
+		return 0;
+	}
+	fresh = __sync_fetch_and_add(&slots_used, 1);
+	had = __sync_val_compare_and_swap(&v->slot[irq_vector & 0xff], 0, fresh);
+	return had ? had : fresh;
+}
+
+/*
+ * What the vCPU did between the head's accept and its storing.  Only the last
+ * time of each kind is known: one that came after a later kind was not on the way.
+ */
+static __always_inline void catch_up(struct ivm_journey *head, const struct ivm_vcpu_state *v)
+{
+	static const enum ivm_point points[VCPU_EVENTS] = {
+		[VCPU_EXIT] = IVM_P_VCPU_EXIT,
+		[VCPU_WAKING] = IVM_P_VCPU_WAKE,
+		[VCPU_RUN] = IVM_P_VCPU_RUN,
+		[VCPU_UNHALT] = IVM_P_UNHALT,
+	};
+	__u64 accept_ns = head->t_ns[IVM_P_ACCEPT], before_ns = ~0ull;
+	int kind;
+
+#pragma unroll
+	for (kind = VCPU_EVENTS - 1; kind >= 0; kind--) {
+		__u64 t_ns = v->last_ns[kind];
+
+		if (t_ns < accept_ns || t_ns > before_ns)
+			continue;
+		head->t_ns[points[kind]] = t_ns;
+		before_ns = t_ns;
+	}
+}
+
+/* An event of the vCPU, for what is pending in one slot */
+static __always_inline int step_slot(struct ivm_vcpu_state *v, struct ivm_slot_state *slot,
+				     const struct ivm_event *e)
+{
+	int found;
+
+	bpf_spin_lock(&slot->lock);
+	found = ivm_slot_step(&slot->s, e, &v->leaving, &v->settled);
+	bpf_spin_unlock(&slot->lock);
+	if (found & IVM_SLOT_SETTLED)
+		emit_record(IVM_REC_ENDED, &v->settled, e->t_ns);
+	if (found & IVM_SLOT_ENDED)
+		emit_record(IVM_REC_ENDED, &v->leaving, e->t_ns);
+	return found & IVM_SLOT_ENDED;
+}
+
+/* Number of the lowest bit set; LLVM 14 has no __builtin_ctzll() for BPF */
+static __always_inline __u32 lowest_bit(__u64 word)
+{
+	__u32 width, bit = 0;
+
+	for (width = 32; width; width >>= 1) {
+		if (!(word & ((1ull << width) - 1))) {
+			word >>= width;
+			bit += width;
+		}
+	}
+	return bit;
+}
+
+struct stamp_ctx {
+	struct ivm_vcpu_state *v;
+	const struct ivm_event *e;
+	__u64 word;
+	__u32 base;
+};
+
+static long stamp_next(__u32 i, struct stamp_ctx *ctx)
+{
+	struct ivm_slot_state *slot;
+	__u32 irq_vector, k;
+
+	if (!ctx->word)
+		return 1;
+	irq_vector = ctx->base + lowest_bit(ctx->word);
+	ctx->word &= ctx->word - 1;
+	slot = slot_of(ctx->v, irq_vector);
+	/* Where virtual APIC hardware delivers both may end here */
+	for (k = 0; slot && k < 2 && step_slot(ctx->v, slot, ctx->e); k++)
+		if (!slot->s.head.id)
+			clear_pending(ctx->v, irq_vector);
+	return 0;
+}
+
+/* Hands an event of a vCPU to all that is pending for it */
+static __noinline void stamp_pending(struct ivm_vcpu_state *v, const struct ivm_event *e)
+{
+	struct stamp_ctx ctx = { .v = v, .e = e };
+	__u32 i;
+
+	for (i = 0; i < 4; i++) {
+		ctx.word = v->pending[i];
+		ctx.base = i * 64;
+		if (ctx.word)
+			bpf_loop(64, stamp_next, &ctx, 0);
+	}
+}
+
+static __always_inline bool has_pending(const struct ivm_vcpu_state *v)
+{
+	return v->pending[0] | v->pending[1] | v->pending[2] | v->pending[3];
+}
+
+/*
+ * Who accepts stores the head, then looks here; who sees an event of the vCPU
+ * notes it here, then looks for heads: one of the two finds the other.
+ */
+static __always_inline void vcpu_event(struct ivm_vcpu_state *v, const struct ivm_event *e,
+				       enum vcpu_event kind)
+{
+	__sync_lock_test_and_set(&v->last_ns[kind], e->t_ns);
+	if (has_pending(v))
+		stamp_pending(v, e);
+}
+
+/* What the guest took lacks its entry, and proof that this was the last one */
+static __always_inline void entering_event(struct ivm_vcpu_state *v, const struct ivm_event *e)
+{
+	if (!v->entering.id || ivm_receive_step(&v->entering, e) != IVM_RX_DONE)
+		return;
+	emit_record(IVM_REC_ENDED, &v->entering, e->t_ns);
+	v->entering.id = 0;
+}
+
+/* Two at the most can be pending in a slot that was not accepted for since */
+static __always_inline void purge_slot(struct ivm_vcpu_state *v, struct ivm_slot_state *slot,
+				       struct ivm_journey *scratch)
+{
+	__u64 before_ns = v->purge_ns;
+	int i, found;
+
+	for (i = 0; before_ns && i < 2; i++) {
+		bpf_spin_lock(&slot->lock);
+		found = ivm_slot_purge(&slot->s, before_ns, scratch);
+		bpf_spin_unlock(&slot->lock);
+		if (!found)
+			break;
+		emit_record(IVM_REC_ENDED, scratch, before_ns);
+	}
+}
+
+/* Return: whether anything of ours ends with this vector; it is in @v->entering then */
+static __always_inline bool end_slot(struct ivm_vcpu_state *v, struct ivm_slot_state *slot,
+				     const struct ivm_event *e, bool *more)
+{
+	int found;
+
+	bpf_spin_lock(&slot->lock);
+	found = ivm_slot_end(&slot->s, e, &v->entering, &v->settled);
+	*more = slot->s.head.id != 0;
+	bpf_spin_unlock(&slot->lock);
+	if (found & IVM_SLOT_SETTLED)
+		emit_record(IVM_REC_ENDED, &v->settled, e->t_ns);
+	return found & IVM_SLOT_ENDED;
+}
+
+/* The guest takes @irq_vector now */
+static __always_inline void end_point(struct ivm_task *me, struct ivm_vcpu_state *v,
+				      const struct ivm_event *e)
+{
+	__u32 irq_vector = e->a;
+	struct ivm_vector_key key = { .vcpu = me->vcpu, .irq_vector = irq_vector };
+	struct ivm_slot_state *slot = slot_of(v, irq_vector);
+	struct ivm_journey *out = &v->entering;
+	bool more = false;
+
+	if (!slot) {
+		if (bpf_map_lookup_elem(&link_vectors, &key))
+			count(IVM_COUNT_BEFORE_START);
+		return;
+	}
+	/* The one before was never seen to enter: its end point is known all the same */
+	if (out->id)
+		emit_record(IVM_REC_ENDED, out, e->t_ns);
+	purge_slot(v, slot, out);
+	out->id = 0;
+	if (!end_slot(v, slot, e, &more)) {
+		if (!slot->others)
+			count(IVM_COUNT_UNMATCHED);
+		slot->others = 0;
+		return;
+	}
+	slot->others = 0;
+	if (!more)
+		clear_pending(v, irq_vector);
+	if (ivm_receive_end(out, e) == IVM_RX_DONE) {
+		emit_record(IVM_REC_ENDED, out, e->t_ns);
+		out->id = 0;
+	}
+}
+
+/* ---- hand-over ---- */
+
+static __always_inline __u32 vcpu_of(__u32 tgid, __u32 vcpu_id)
+{
+	struct ivm_vcpu_key key = { .tgid = tgid, .vcpu_id = vcpu_id };
+	__u32 *index = bpf_map_lookup_elem(&vcpu_index, &key);
+
+	return index ? *index : 0;
+}
+
+/* Moves @me's open journey, just accepted, to its receiver in process @tgid */
+static __noinline void hand_over(struct ivm_task *me, __u32 tgid, const struct ivm_event *e)
+{
+	__u32 vcpu = vcpu_of(tgid, e->a);
+	struct ivm_vcpu_state *v = find_vcpu(vcpu);
+	struct ivm_journey *j = &me->sender.open;
+	__u32 irq_vector = e->b & 0xff;
+	struct ivm_slot_state *slot;
+	__u32 index;
+	int settled;
+
+	if (!v) {
+		count(IVM_LOST_MAP);
+		j->id = 0;
+		return;
+	}
+	index = v->slot[irq_vector];
+	if (!index)
+		index = make_slot(v, irq_vector);
+	slot = find_slot(index);
+	if (!slot)
+		return;
+	purge_slot(v, slot, &me->spare);
+	bpf_spin_lock(&slot->lock);
+	settled = ivm_slot_accept(&slot->s, j, &me->spare);
+	set_pending(v, irq_vector);
+	if (slot->s.head.id == j->id)
+		catch_up(&slot->s.head, v);
+	bpf_spin_unlock(&slot->lock);
+	if (settled)
+		emit_record(IVM_REC_ENDED, &me->spare, e->t_ns);
+	me->accepted_vcpu = vcpu;
+	me->accepted_slot = index;
+	me->accepted_id = j->id;
+	j->id = 0;
+}
+
+/* A kick is the signaller's IPI to the CPU of the vCPU it just accepted for */
+static __always_inline void kick(struct ivm_task *me, const struct ivm_event *e)
+{
+	struct ivm_slot_state *slot = find_slot(me->accepted_slot);
+	struct ivm_vcpu_state *v = find_vcpu(me->accepted_vcpu);
+	struct ivm_journey *j;
+
+	if (!slot || !v || v->cpu != e->a)
+		return;
+	bpf_spin_lock(&slot->lock);
+	j = ivm_slot_find(&slot->s, me->accepted_id);
+	if (j)
+		ivm_receive_step(j, e);
+	bpf_spin_unlock(&slot->lock);
+	me->accepted_id = 0;
+}
+
+static __always_inline void posted(struct ivm_task *me)
+{
+	struct ivm_slot_state *slot = find_slot(me->accepted_slot);
+	struct ivm_journey *j;
+
+	if (!slot)
+		return;
+	bpf_spin_lock(&slot->lock);
+	j = ivm_slot_find(&slot->s, me->accepted_id);
+	if (j)
+		j->flags |= IVM_J_POSTED;
+	bpf_spin_unlock(&slot->lock);
+}
+
+/* ---- the sending thread ---- */
+
+/* The open doorbell is over without an accept: user space holds it */
+static __always_inline void close_open(struct ivm_task *me, const struct ivm_event *e)
+{
+	ivm_note_kernel_path(&me->sender.open);
+	emit_record(IVM_REC_CLOSED, &me->sender.open, e->t_ns);
+	me->sender.open.id = 0;
+}
+
+static __always_inline struct ivm_doorbell *find_bell(const struct ivm_event *e)
+{
+	struct ivm_bell_key key = {
+		.address = e->a,
+		.tgid = e->tgid,
+		.peer = (__u32)e->b >> 16,
+	};
+
+	return bpf_map_lookup_elem(&bells, &key);
+}
+
+static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbell *bell,
+					  const struct ivm_event *e)
+{
+	struct ivm_journey *j = &me->sender.open;
+	struct ivm_vcpu_state *v = find_vcpu(me->vcpu);
+	bool is_ivshmem = !bell->from_end;
+
+	if (is_ivshmem)
+		bell = find_bell(e);
+	if (!bell)
+		return;
+	ivm_sender_open(&me->sender, e, __sync_fetch_and_add(&last_id, 1) + 1);
+	j->from_end = bell->from_end;
+	j->to_end = bell->to_end;
+	j->configured = bell->configured;
+	j->vector = is_ivshmem ? e->b & 0xffff :
+				 (e->a & (IVM_PAGE_BYTES - 1)) / sizeof(__u32);
+	/* That device is its own mode, whichever way its rings go */
+	if (is_ivshmem)
+		j->mode = IVM_M_IVSHMEM;
+	j->from_vcpu = v ? v->vcpu_id : 0;
+	me->to_tgid = bell->to_tgid;
+	me->is_sending = 0;
+	if (j->to_end && j->vector < bell->vectors)
+		return;
+	j->outcome = IVM_O_DROPPED;
+	emit_record(IVM_REC_ENDED, j, e->t_ns);
+	j->id = 0;
+}
+
+/* The thread's route has led to an accept */
+static __always_inline void use_route(struct ivm_task *me, __u32 tgid)
+{
+	if (ivm_has_copies(&me->sender))
+		me->copies_tgid = tgid;
+	else
+		me->sender.route_ns = 0;
+}
+
+/* The vector of a link that the last message on this thread raises */
+static __always_inline struct ivm_target *raised_target(const struct ivm_sender *s, __u32 tgid)
+{
+	struct ivm_message_key key = {
+		.address = s->msi_address & ~IVM_MSI_ADDRESS_BASE,
+		.data = s->msi_data,
+		.tgid = tgid,
+	};
+
+	return bpf_map_lookup_elem(&messages, &key);
+}
+
+/*
+ * An accept on a thread without an open doorbell: a QEMU raises what it received
+ * or held, or a kworker what waited in an irqfd.
+ */
+static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e)
+{
+	__u32 tgid = me->work_ns ? me->to_tgid : me->tgid;
+	struct ivm_sender *s = &me->sender;
+	struct ivm_journey *j = &s->open;
+	struct ivm_target *target = raised_target(s, tgid);
+
+	if (!target || !ivm_route_leads_to(s, e))
+		return;
+	ivm_sender_raise(s, e, __sync_fetch_and_add(&last_id, 1) + 1);
+	j->to_end = target->end;
+	j->vector = target->vector;
+	j->t_ns[IVM_P_DEFER] = me->defer_ns;
+	j->t_ns[IVM_P_WORK] = me->work_ns;
+	/* A vCPU that raises its own interrupt has left its guest to unmask it */
+	if (me->vcpu)
+		j->t_ns[IVM_P_UNMASK] = s->exit_ns ? s->exit_ns : me->access_ns;
+	/* Only the main loop reads the link's socket */
+	if (me->kind & IVM_THREAD_LOOP)
+		j->mode = IVM_M_QEMU;
+	emit_record(IVM_REC_RAISED, j, e->t_ns);
+	use_route(me, tgid);
+	hand_over(me, tgid, e);
+}
+
+/* INIT clears the local APIC: what was pending there will not arrive */
+static __always_inline void purge(struct ivm_task *me, const struct ivm_event *e)
+{
+	struct ivm_vcpu_state *v = find_vcpu(vcpu_of(me->tgid, e->a));
+
+	if (v)
+		v->purge_ns = e->t_ns;
+}
+
+/* Accepted for a vCPU of @tgid, and no ring: its end is not one that lacks a ring */
+static __always_inline void note_other(__u32 tgid, const struct ivm_event *e)
+{
+	struct ivm_vector_key key = { .vcpu = vcpu_of(tgid, e->a), .irq_vector = e->b & 0xff };
+	struct ivm_vcpu_state *v = find_vcpu(key.vcpu);
+	struct ivm_slot_state *slot;
+
+	if (!v || !bpf_map_lookup_elem(&link_vectors, &key))
+		return;
+	slot = find_slot(v->slot[key.irq_vector & 0xff]);
+	if (!slot)
+		slot = find_slot(make_slot(v, key.irq_vector));
+	if (slot)
+		slot->others++;
+}
+
+/* What this thread's route has led to; @e is outside hard IRQ context */
+static __always_inline void accept(struct ivm_task *me, const struct ivm_event *e)
+{
+	if ((e->c & IVM_DELIVERY_MODE) == IVM_DELIVERY_INIT) {
+		purge(me, e);
+	} else if (route_seen && !me->sender.route_ns) {
+		note_other(me->tgid, e);
+	} else if (me->sender.open.id) {
+		if (ivm_sender_step(&me->sender, e) == IVM_S_ACCEPTED) {
+			use_route(me, me->to_tgid);
+			hand_over(me, me->to_tgid, e);
+		}
+	} else if (me->copies_tgid) {
+		note_other(me->copies_tgid, e);
+	} else {
+		raise(me, e);
+	}
+}
+
+/* ---- kworkers ---- */
+
+static __always_inline void defer(struct ivm_task *me, const struct ivm_event *e)
+{
+	struct ivm_journey *j = &me->sender.open;
+	struct ivm_work work = { .tgid = me->tgid, .defer_ns = e->t_ns };
+	__u64 key = e->a;
+
+	if (j->id && ivm_sender_step(&me->sender, e) == IVM_S_DEFERRED) {
+		work.tgid = me->to_tgid;
+		work.j = *j;
+		j->id = 0;
+	}
+	if (bpf_map_update_elem(&works, &key, &work, BPF_ANY))
+		count(IVM_LOST_MAP);
+}
+
+/* A kworker takes over the doorbell that queued this work */
+static __always_inline void start_work(struct ivm_task *me, const struct ivm_work *work,
+				       const struct ivm_event *e)
+{
+	me->to_tgid = work->tgid;
+	me->defer_ns = work->defer_ns;
+	me->work_ns = e->t_ns;
+	me->sender.route_ns = 0;
+	me->sender.open = work->j;
+	if (work->j.id)
+		me->sender.open.t_ns[IVM_P_WORK] = e->t_ns;
+}
+
+#endif /* IVM_ASSEMBLE_BPF_H */

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What BPF programs have put together already.
+ *
+ * Most records are whole journeys.  The others are parts that only meet here,
+ * where all of a host is known: a RING in a link's socket, a ring that nothing
+ * was accepted for, and an interrupt that a QEMU or a kworker raised for them.
+ */
+#include "assemble_local.h"
+
+/* A journey is new here with its first record, which is its only one mostly */
+static struct ivm_counts *count_rung(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	struct ivm_counts *c = assemble_counts_of(a, j);
+
+	c->rung++;
+	c->accepted += ivm_seen(j, IVM_P_ACCEPT);
+	c->posted += !!(j->flags & IVM_J_POSTED);
+	return c;
+}
+
+void assemble_raised_free(gpointer p)
+{
+	struct raised *r = p;
+
+	g_queue_clear_full(&r->rings, g_free);
+	g_free(r);
+}
+
+static gpointer vector_key(const struct ivm_journey *j)
+{
+	return GSIZE_TO_POINTER((gsize)j->to_end << 16 | j->vector);
+}
+
+static struct raised *find_raised(struct ivm_assemble *a, uint64_t id)
+{
+	gint64 key = id;
+
+	return g_hash_table_lookup(a->raised, &key);
+}
+
+static void drop_raised(struct ivm_assemble *a, const struct raised *r)
+{
+	gint64 key = r->j.id;
+
+	g_hash_table_remove(a->raised, &key);
+}
+
+/* Everything from the route on is the raised interrupt's */
+static void take_end_points(struct ivm_journey *ring, const struct ivm_journey *raised)
+{
+	int p;
+
+	if (ivm_seen(raised, IVM_P_UNMASK))
+		assemble_stamp_unmask(ring, raised->t_ns[IVM_P_UNMASK]);
+	for (p = IVM_P_UNMASK + 1; p < IVM_POINTS; p++)
+		if (raised->t_ns[p])
+			ring->t_ns[p] = raised->t_ns[p];
+	ring->to_vcpu = raised->to_vcpu;
+	ring->irq_vector = raised->irq_vector;
+	ring->flags |= raised->flags & ~IVM_J_RAISED;
+	/* It went up to QEMU, no eventfd was written, the other QEMU's main loop raised it */
+	if (ring->mode == IVM_M_UNKNOWN && ivm_seen(ring, IVM_P_USER))
+		ring->mode = raised->mode;
+}
+
+static void settle_ring(struct ivm_assemble *a, const struct raised *r, struct ivm_journey *ring,
+			enum ivm_outcome outcome, uint64_t into)
+{
+	struct ivm_counts *c = assemble_counts_of(a, ring);
+
+	take_end_points(ring, &r->j);
+	ring->into = into;
+	c->accepted++;
+	c->posted += !!(ring->flags & IVM_J_POSTED);
+	assemble_free_settled(a, ring, outcome);
+}
+
+/* The journey that carries what was raised under this number */
+static uint64_t carrier_id(struct ivm_assemble *a, uint64_t id)
+{
+	struct raised *r = find_raised(a, id);
+	struct ivm_journey *carrier = r ? g_queue_peek_head(&r->rings) : NULL;
+
+	if (r)
+		return carrier ? carrier->id : 0;
+	return id;
+}
+
+static bool arrives(enum ivm_outcome outcome)
+{
+	return outcome == IVM_O_DELIVERED || outcome == IVM_O_COALESCED;
+}
+
+/* It ended, and its rings are known: the first one carried the others along */
+static void settle_raised(struct ivm_assemble *a, struct raised *r)
+{
+	enum ivm_outcome outcome = r->j.outcome;
+	struct ivm_journey *ring = g_queue_peek_head(&r->rings);
+	uint64_t id = ring->id, into = carrier_id(a, r->j.into);
+
+	g_queue_pop_head(&r->rings);
+	settle_ring(a, r, ring, outcome, into);
+	/* Only the first one can be early: the others are settled with it */
+	r->j.flags &= ~IVM_J_EARLY;
+	while ((ring = g_queue_pop_head(&r->rings))) {
+		if (arrives(outcome))
+			settle_ring(a, r, ring, IVM_O_COALESCED, into ? into : id);
+		else
+			settle_ring(a, r, ring, outcome, 0);
+	}
+	drop_raised(a, r);
+}
+
+static void end_raised(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	struct raised *r = find_raised(a, j->id);
+
+	if (!r)
+		return;
+	r->j = *j;
+	r->ended = true;
+	if (!g_queue_is_empty(&r->rings))
+		settle_raised(a, r);
+}
+
+static GQueue *unbound_of(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	GQueue *queue = g_hash_table_lookup(a->unbound, vector_key(j));
+
+	if (!queue) {
+		queue = g_queue_new();
+		g_hash_table_insert(a->unbound, vector_key(j), queue);
+	}
+	return queue;
+}
+
+/*
+ * When whoever raised it began: what was signalled before then is part of it.
+ * 0: the main loop, which raises message by message.
+ */
+static uint64_t raise_start_ns(const struct ivm_journey *j)
+{
+	if (ivm_seen(j, IVM_P_WORK))
+		return j->t_ns[IVM_P_WORK];
+	return j->mode == IVM_M_QEMU ? 0 : j->t_ns[IVM_P_ROUTE];
+}
+
+/* An interrupt was raised: for what was received and held of its vector */
+static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
+	struct raise raise = { .id = j->id };
+	struct raised *r = g_new0(struct raised, 1);
+	gint64 key = j->id;
+
+	r->j = *j;
+	g_queue_init(&r->rings);
+	g_hash_table_insert(a->raised, g_memdup2(&key, sizeof(key)), r);
+	if (to)
+		assemble_take_waiting(a, to, j->vector, raise_start_ns(j), &r->rings, &raise);
+	assemble_note_raise(a, j, &raise);
+	if (g_queue_is_empty(&r->rings))
+		g_queue_push_tail(unbound_of(a, j), r);
+}
+
+/* A ring that closed late was part of it. Return: false if it has ended. */
+bool assemble_join_raised(struct ivm_assemble *a, struct ivm_journey *ring, uint64_t id)
+{
+	struct raised *r = find_raised(a, id);
+
+	if (!r)
+		return false;
+	g_queue_remove(unbound_of(a, ring), r);
+	assemble_queue_by_id(&r->rings, ring);
+	if (r->ended)
+		settle_raised(a, r);
+	return true;
+}
+
+/* The oldest interrupt raised for nothing we knew, after this doorbell was rung */
+static struct raised *take_unbound(struct ivm_assemble *a, const struct ivm_journey *ring)
+{
+	GQueue *queue = unbound_of(a, ring);
+	GList *l;
+
+	for (l = queue->head; l; l = l->next) {
+		struct raised *r = l->data;
+
+		if (r->j.t_ns[IVM_P_ACCEPT] < ring->t_ns[IVM_P_DISPATCH])
+			continue;
+		return r;
+	}
+	return NULL;
+}
+
+/* A doorbell closed without an accept; somebody may have raised it already */
+static void close_ring(struct ivm_assemble *a, const struct ivm_journey *j)
+{
+	struct ivm_journey *ring = g_memdup2(j, sizeof(*j));
+	struct raised *r = assemble_is_unsent(ring) ? NULL : take_unbound(a, ring);
+
+	a->signal_seen |= ivm_seen(j, IVM_P_SIGNAL);
+	if (r)
+		assemble_join_raised(a, ring, r->j.id);
+	else
+		assemble_set_aside(a, ring);
+}
+
+/* One work item runs once for all that signalled before it did */
+static void take_along(struct ivm_assemble *a, const struct ivm_journey *carrier)
+{
+	struct raise raise = { .start_ns = carrier->t_ns[IVM_P_WORK] };
+	g_auto(GQueue) others = G_QUEUE_INIT;
+	struct ivm_journey *ring;
+
+	assemble_take_deferred(a, carrier, &others);
+	assemble_note_raise(a, carrier, &raise);
+	while ((ring = g_queue_pop_head(&others))) {
+		ring->t_ns[IVM_P_ROUTE] = carrier->t_ns[IVM_P_ROUTE];
+		ring->t_ns[IVM_P_ACCEPT] = carrier->t_ns[IVM_P_ACCEPT];
+		ring->into = carrier->id;
+		assemble_counts_of(a, ring)->accepted++;
+		assemble_free_settled(a, ring, IVM_O_COALESCED);
+	}
+}
+
+static void end_ring(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	count_rung(a, j);
+	a->signal_seen |= ivm_seen(j, IVM_P_SIGNAL);
+	if (j->outcome == IVM_O_DELIVERED && ivm_seen(j, IVM_P_WORK))
+		take_along(a, j);
+	assemble_settle(a, j);
+}
+
+/* A journey ended, or what was raised did */
+static void end(struct ivm_assemble *a, struct ivm_journey *j)
+{
+	if (j->flags & IVM_J_RAISED)
+		end_raised(a, j);
+	else
+		end_ring(a, j);
+}
+
+void assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *r)
+{
+	struct ivm_journey j = r->j;
+
+	switch (r->kind) {
+	case IVM_REC_ENDED:
+		end(a, &j);
+		break;
+	case IVM_REC_CLOSED:
+		count_rung(a, &j);
+		close_ring(a, &j);
+		break;
+	case IVM_REC_SENT:
+		count_rung(a, &j);
+		assemble_push_sent(a, g_memdup2(&j, sizeof(j)));
+		break;
+	case IVM_REC_RAISED:
+		begin_raised(a, &j);
+		break;
+	}
+}
+
+/* What was pending in a slot of the programs when the recording was over */
+void assemble_finish_pending(struct ivm_assemble *a, struct ivm_slot *s)
+{
+	enum ivm_outcome outcome = assemble_outcome_accepted(a, &s->head);
+
+	if (s->taken.id)
+		end(a, &s->taken);
+	s->newest.into = 0;
+	s->newest.outcome = s->head.outcome = outcome;
+	if (s->newest.id)
+		end(a, &s->newest);
+	if (s->head.id)
+		end(a, &s->head);
+}
+
+/* Raised interrupts that never ended, or that no ring was found for */
+void assemble_finish_raised(struct ivm_assemble *a)
+{
+	g_autoptr(GList) all = g_hash_table_get_values(a->raised);
+	GList *l;
+
+	for (l = all; l; l = l->next) {
+		struct raised *r = l->data;
+
+		if (g_queue_is_empty(&r->rings)) {
+			a->stats.not_rings += r->j.outcome == IVM_O_DELIVERED;
+			drop_raised(a, r);
+			continue;
+		}
+		r->j.outcome = assemble_outcome_accepted(a, &r->j);
+		settle_raised(a, r);
+	}
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the BPF programs are to follow: their maps, in line with the topology.
+ *
+ * All rows that the topology asks for are made anew when it has changed, and
+ * compared with what the maps have: a row that has changed is overwritten,
+ * never taken out and put in again, so that no doorbell rings between the two.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <glib.h>
+
+#include "../bpf/state.h"
+#include "ivmtrace.skel.h"
+#include "follow.h"
+
+struct ivm_follow {
+	struct ivmtrace_bpf *skel;
+	struct bpf_link *claim;
+	GHashTable *rows;		/* what is in the maps: struct row, as a set */
+	GHashTable *vcpus;		/* (vm id, vcpu_id) -> index into the map vcpus */
+	uint32_t vcpus_used;		/* index 0 is nobody's */
+	uint64_t version;		/* of the topology they are in line with */
+	bool claims_changed;
+};
+
+/* ---- rows ---- */
+
+/* A row of one of the maps.  All up to @key is its identity. */
+struct row {
+	int map_fd;
+	unsigned char key[16];
+	uint32_t key_bytes;
+	uint32_t value_bytes;
+	unsigned char value[32];
+	uint32_t version;		/* a new one replaces what the programs keep there */
+	const struct bpf_map *map;
+};
+
+#define ROW_IDENTITY_BYTES offsetof(struct row, key_bytes)
+
+static guint row_hash(gconstpointer p)
+{
+	const unsigned char *bytes = p;
+	guint hash = 2166136261u;	/* FNV-1a */
+	size_t i;
+
+	for (i = 0; i < ROW_IDENTITY_BYTES; i++)
+		hash = (hash ^ bytes[i]) * 16777619u;
+	return hash;
+}
+
+static gboolean row_equal(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, ROW_IDENTITY_BYTES);
+}
+
+static bool row_changed(const struct row *a, const struct row *b)
+{
+	return a->version != b->version || memcmp(a->value, b->value, sizeof(a->value));
+}
+
+static void want(GHashTable *wanted, const struct bpf_map *map, const void *key,
+		 const void *value, uint32_t version)
+{
+	struct row *row = g_new0(struct row, 1);
+
+	row->map = map;
+	row->map_fd = bpf_map__fd(map);
+	row->key_bytes = bpf_map__key_size(map);
+	row->value_bytes = bpf_map__value_size(map);
+	row->version = version;
+	memcpy(row->key, key, row->key_bytes);
+	memcpy(row->value, value, row->value_bytes);
+	g_hash_table_add(wanted, row);
+}
+
+/* ---- what a topology asks for ---- */
+
+static uint32_t vcpu_index(struct ivm_follow *f, const struct ivm_vcpu *vcpu)
+{
+	gint64 key = (gint64)vcpu->vm->id << 32 | vcpu->vcpu_id;
+
+	return GPOINTER_TO_UINT(g_hash_table_lookup(f->vcpus, &key));
+}
+
+static int make_vcpu(struct ivm_follow *f, const struct ivm_vcpu *vcpu)
+{
+	gint64 key = (gint64)vcpu->vm->id << 32 | vcpu->vcpu_id;
+	uint32_t index = f->vcpus_used + 1;
+	struct ivm_vcpu_state state = { .vcpu_id = vcpu->vcpu_id };
+
+	if (vcpu_index(f, vcpu))
+		return 0;
+	if (index >= IVM_MAX_VCPUS)
+		return -E2BIG;
+	if (bpf_map_update_elem(bpf_map__fd(f->skel->maps.vcpus), &index, &state, BPF_ANY))
+		return -errno;
+	f->vcpus_used = index;
+	g_hash_table_insert(f->vcpus, g_memdup2(&key, sizeof(key)), GUINT_TO_POINTER(index));
+	return 0;
+}
+
+static void want_vcpu(struct ivm_follow *f, GHashTable *wanted, const struct ivm_vcpu *vcpu)
+{
+	__u32 index = vcpu_index(f, vcpu), tid = vcpu->tid;
+	struct ivm_vcpu_key key = { .tgid = vcpu->vm->tgid, .vcpu_id = vcpu->vcpu_id };
+	struct ivm_claim claim = {
+		.tgid = vcpu->vm->tgid,
+		.kind = IVM_THREAD_VCPU,
+		.vcpu = index,
+	};
+
+	/* A VM without an emulated thread of its own runs its vCPU in the main loop's */
+	if (vcpu->tid == vcpu->vm->tgid)
+		claim.kind |= IVM_THREAD_LOOP;
+	want(wanted, f->skel->maps.vcpu_index, &key, &index, 0);
+	want(wanted, f->skel->maps.claims, &tid, &claim, 0);
+}
+
+static void want_reader(struct ivm_follow *f, GHashTable *wanted, const struct ivm_vm *vm)
+{
+	__u32 tid = vm->tgid;
+	struct ivm_claim claim = { .tgid = vm->tgid, .kind = IVM_THREAD_LOOP };
+
+	want(wanted, f->skel->maps.claims, &tid, &claim, 0);
+}
+
+/* Where an end's doorbells lead */
+static struct ivm_doorbell doorbell_of(const struct ivm_end *end)
+{
+	static const uint8_t modes[] = {
+		[IVM_MODE_QEMU] = IVM_M_QEMU,
+		[IVM_MODE_IRQFD] = IVM_M_IRQFD,
+		[IVM_MODE_DIRECT] = IVM_M_DIRECT,
+	};
+	struct ivm_doorbell bell = { .from_end = end->id, .vectors = end->page.peer_vectors };
+
+	if (end->kind == IVM_END_IVSHMEM)
+		bell.configured = IVM_M_IVSHMEM;
+	else if (end->page.mode_tx < G_N_ELEMENTS(modes))
+		bell.configured = modes[end->page.mode_tx];
+	if (end->peer) {
+		bell.to_end = end->peer->id;
+		bell.to_tgid = end->peer->vm->tgid;
+	}
+	return bell;
+}
+
+static void want_doorbell(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_doorbell_key key = {
+		.tgid = end->vm->tgid,
+		.frame = (end->page.bar0_address + IVM_DOORBELL_BASE) >> 12,
+	};
+	struct ivm_doorbell bell = doorbell_of(end);
+
+	if (end->page.bar0_address != IVM_LINKPAGE_NO_ADDR)
+		want(wanted, f->skel->maps.doorbells, &key, &bell, 0);
+}
+
+static void want_bell(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_doorbell_key page = { .tgid = end->vm->tgid, .frame = end->bell_address >> 12 };
+	struct ivm_bell_key key = {
+		.address = end->bell_address,
+		.tgid = end->vm->tgid,
+		.peer = end->bell_peer,
+	};
+	struct ivm_doorbell bell = doorbell_of(end), look_further = {};
+
+	if (end->bell_address == IVM_LINKPAGE_NO_ADDR)
+		return;
+	want(wanted, f->skel->maps.doorbells, &page, &look_further, 0);
+	want(wanted, f->skel->maps.bells, &key, &bell, 0);
+}
+
+/* The peer's doorbells that this end rings through eventfds */
+static void want_eventfds(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_fd_key key = { .tgid = end->vm->tgid };
+	struct ivm_target target = { .end = end->id };
+
+	for (; target.vector < IVM_LINKPAGE_VECTORS; target.vector++) {
+		key.fd = end->page.peer_eventfd[target.vector];
+		if (key.fd >= 0)
+			want(wanted, f->skel->maps.eventfds, &key, &target, 0);
+	}
+}
+
+static void want_link_vector(const struct ivm_topology *t, struct ivm_follow *f,
+			     GHashTable *wanted, const struct ivm_end *end,
+			     const struct ivm_linkpage_vector *v)
+{
+	uint32_t dest = (v->msi_address >> IVM_MSI_DEST_SHIFT) & 0xff;
+	const struct ivm_vcpu *vcpu = ivm_topology_vcpu_by_id(t, end->vm, dest);
+	struct ivm_vector_key key = { .irq_vector = v->msi_data & 0xff };
+	__u32 one = 1;
+
+	if (!vcpu || (v->msi_address & IVM_MSI_DEST_LOGICAL))
+		return;
+	key.vcpu = vcpu_index(f, vcpu);
+	want(wanted, f->skel->maps.link_vectors, &key, &one, 0);
+}
+
+/* The messages that raise this end's vectors */
+static void want_messages(const struct ivm_topology *t, struct ivm_follow *f,
+			  GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_target target = { .end = end->id };
+
+	for (; target.vector < end->page.vectors; target.vector++) {
+		const struct ivm_linkpage_vector *v = &end->page.vector[target.vector];
+		struct ivm_message_key key = {
+			.address = v->msi_address & ~IVM_MSI_ADDRESS_BASE,
+			.data = v->msi_data,
+			.tgid = end->vm->tgid,
+		};
+
+		if (!v->msi_data)
+			continue;
+		want(wanted, f->skel->maps.messages, &key, &target, 0);
+		want_link_vector(t, f, wanted, end, v);
+	}
+}
+
+static void want_socket(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_fd_key key = { .tgid = end->vm->tgid, .fd = end->page.socket_fd };
+	struct ivm_socket socket = { .end = end->id };
+
+	/* With each link-up the stream starts anew, perhaps on the same descriptor */
+	if (end->page.socket_fd >= 0)
+		want(wanted, f->skel->maps.sockets, &key, &socket, end->page.generation);
+}
+
+static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_topology *t)
+{
+	int err = 0;
+	guint i;
+
+	for (i = 0; i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		if (end->dead)
+			continue;
+		want_reader(f, wanted, end->vm);
+		want_doorbell(f, wanted, end);
+		want_bell(f, wanted, end);
+		want_eventfds(f, wanted, end);
+		want_socket(f, wanted, end);
+	}
+	for (i = 0; i < t->vcpus->len && !err; i++) {
+		const struct ivm_vcpu *vcpu = g_ptr_array_index(t->vcpus, i);
+
+		if (vcpu->vm->dead)
+			continue;
+		err = make_vcpu(f, vcpu);
+		want_vcpu(f, wanted, vcpu);
+	}
+	for (i = 0; i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		if (!end->dead)
+			want_messages(t, f, wanted, end);
+	}
+	return err;
+}
+
+/* ---- bringing the maps in line ---- */
+
+static void note_claim(struct ivm_follow *f, const struct row *row)
+{
+	if (row->map == f->skel->maps.claims)
+		f->claims_changed = true;
+}
+
+static int push(struct ivm_follow *f, const struct row *row, const char **full_map)
+{
+	const struct row *had = g_hash_table_lookup(f->rows, row);
+
+	if (had && !row_changed(had, row))
+		return 0;
+	if (bpf_map_update_elem(row->map_fd, row->key, row->value, BPF_ANY)) {
+		*full_map = bpf_map__name(row->map);
+		return -errno;
+	}
+	note_claim(f, row);
+	return 0;
+}
+
+static void drop_unwanted(struct ivm_follow *f, GHashTable *wanted)
+{
+	GHashTableIter it;
+	gpointer key;
+
+	g_hash_table_iter_init(&it, f->rows);
+	while (g_hash_table_iter_next(&it, &key, NULL)) {
+		const struct row *row = key;
+
+		if (!g_hash_table_contains(wanted, row))
+			bpf_map_delete_elem(row->map_fd, row->key);
+	}
+}
+
+/* Runs over all tasks: whoever is claimed gets its storage */
+static int claim(struct ivm_follow *f)
+{
+	char nothing[64];
+	int fd, err = 0;
+
+	if (!f->claims_changed)
+		return 0;
+	fd = bpf_iter_create(bpf_link__fd(f->claim));
+	if (fd < 0)
+		return -errno;
+	if (read(fd, nothing, sizeof(nothing)) < 0)
+		err = -errno;
+	close(fd);
+	f->claims_changed = err;
+	return err;
+}
+
+/**
+ * ivm_follow_new() - follows nothing yet
+ * @skel: loaded
+ *
+ * Return: free with ivm_follow_free(), before @skel; NULL with errno set if this
+ * kernel has no iterator over tasks.
+ */
+struct ivm_follow *ivm_follow_new(struct ivmtrace_bpf *skel)
+{
+	struct bpf_link *claim = bpf_program__attach_iter(skel->progs.claim_tasks, NULL);
+	struct ivm_follow *f;
+
+	if (!claim)
+		return NULL;
+	f = g_new0(struct ivm_follow, 1);
+	f->skel = skel;
+	f->claim = claim;
+	f->version = UINT64_MAX;
+	f->rows = g_hash_table_new_full(row_hash, row_equal, g_free, NULL);
+	f->vcpus = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	return f;
+}
+
+/**
+ * ivm_follow_free() - frees
+ * @f: may be NULL
+ */
+void ivm_follow_free(struct ivm_follow *f)
+{
+	if (!f)
+		return;
+	bpf_link__destroy(f->claim);
+	g_hash_table_destroy(f->rows);
+	g_hash_table_destroy(f->vcpus);
+	g_free(f);
+}
+
+/**
+ * ivm_follow_sync() - brings the maps in line with a topology
+ * @f: the maps
+ * @t: always the same one
+ * @full_map: set to a map's name if it cannot take all
+ *
+ * Return: 0 or -errno.
+ */
+int ivm_follow_sync(struct ivm_follow *f, const struct ivm_topology *t, const char **full_map)
+{
+	GHashTable *wanted;
+	GHashTableIter it;
+	gpointer key;
+	int err;
+
+	*full_map = NULL;
+	if (f->version == t->version)
+		return claim(f);
+	wanted = g_hash_table_new_full(row_hash, row_equal, g_free, NULL);
+	err = want_all(f, wanted, t);
+	if (err)
+		*full_map = "vcpus";
+	g_hash_table_iter_init(&it, wanted);
+	while (!err && g_hash_table_iter_next(&it, &key, NULL))
+		err = push(f, key, full_map);
+	drop_unwanted(f, wanted);
+	g_hash_table_destroy(f->rows);
+	f->rows = wanted;
+	f->version = t->version;
+	return err ? err : claim(f);
+}
+
+/**
+ * ivm_follow_vcpus() - the highest index in use of the map vcpus
+ * @f: the maps
+ *
+ * Return: from 1; 0 none yet.
+ */
+uint32_t ivm_follow_vcpus(const struct ivm_follow *f)
+{
+	return f->vcpus_used;
+}
