@@ -162,7 +162,8 @@ static bool can_be_raised(struct ivm_assemble *a, const struct ivm_end *to,
 {
 	if (assemble_is_unsent(j))
 		return j->t_ns[IVM_P_USER] < assemble_stream(a, to)->flush[0].t_ns;
-	return ivm_seen(j, IVM_P_SIGNAL) || is_masked(j) || !a->signal_seen;
+	/* Until its doorbell closes one may still be about to be written */
+	return !is_masked(j) && (ivm_seen(j, IVM_P_SIGNAL) || !a->signal_seen);
 }
 
 /* The oldest doorbell that is open on any thread and leads to (end, vector) */
