@@ -441,6 +441,9 @@ ivm_inline enum ivm_stream_action ivm_stream_step(struct ivm_journey *j,
 			ivm_stamp_first(j, IVM_P_RUN, e->t_ns);
 		break;
 	case IVM_EV_RECVMSG:
+		/* A wake-up that comes after the read was not on the way */
+		if (j->t_ns[IVM_P_WAKE] > e->t_ns)
+			j->t_ns[IVM_P_WAKE] = j->t_ns[IVM_P_RUN] = 0;
 		j->t_ns[IVM_P_RECV] = e->t_ns;
 		return IVM_ST_RECEIVED;
 	}

@@ -213,11 +213,11 @@ void ivm_assemble_event(struct ivm_assemble *a, const struct ivm_event *event)
 	g_array_append_val(a->queue, *event);
 }
 
-/* Rings that meet what another QEMU does, or a kworker, have to wait for it */
+/* What meets another QEMU's doing, or a kworker's, does so in the order of time */
 static bool is_to_be_ordered(const struct ivm_journey_record *r)
 {
-	return r->kind == IVM_REC_SENT || r->kind == IVM_REC_RAISED ||
-	       (r->j.flags & IVM_J_RAISED);
+	return r->kind != IVM_REC_ENDED || (r->j.flags & IVM_J_RAISED) ||
+	       ivm_seen(&r->j, IVM_P_WORK);
 }
 
 /**
