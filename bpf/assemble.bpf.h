@@ -402,15 +402,22 @@ static __always_inline void use_route(struct ivm_task *me, __u32 tgid)
 		me->sender.route_ns = 0;
 }
 
-/* The vector of a link that the last message on this thread raises */
-static __always_inline struct ivm_target *raised_target(const struct ivm_sender *s, __u32 tgid)
+/*
+ * The vector of a link that is raised: a kworker's irqfd has the vector's own
+ * eventfd, whatever message it has now; a QEMU's message is the one it has set.
+ */
+static __always_inline struct ivm_target *raised_target(const struct ivm_task *me, __u32 tgid)
 {
+	const struct ivm_sender *s = &me->sender;
 	struct ivm_message_key key = {
 		.address = s->msi_address & ~IVM_MSI_ADDRESS_BASE,
 		.data = s->msi_data,
 		.tgid = tgid,
 	};
+	__u32 id = me->work_eventfd_id;
 
+	if (me->work_ns)
+		return bpf_map_lookup_elem(&eventfd_ids, &id);
 	return bpf_map_lookup_elem(&messages, &key);
 }
 
@@ -423,7 +430,7 @@ static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e
 	__u32 tgid = me->work_ns ? me->to_tgid : me->tgid;
 	struct ivm_sender *s = &me->sender;
 	struct ivm_journey *j = &s->open;
-	struct ivm_target *target = raised_target(s, tgid);
+	struct ivm_target *target = raised_target(me, tgid);
 
 	if (!target || !ivm_route_leads_to(s, e))
 		return;
@@ -489,12 +496,21 @@ static __always_inline void accept(struct ivm_task *me, const struct ivm_event *
 
 /* ---- kworkers ---- */
 
+static __always_inline __u32 irqfd_eventfd_id(__u64 work)
+{
+	struct kvm_kernel_irqfd *irqfd;
+
+	irqfd = (void *)(work - bpf_core_field_offset(struct kvm_kernel_irqfd, inject));
+	return BPF_CORE_READ(irqfd, eventfd, id);
+}
+
 static __always_inline void defer(struct ivm_task *me, const struct ivm_event *e)
 {
 	struct ivm_journey *j = &me->sender.open;
 	struct ivm_work work = { .tgid = me->tgid, .defer_ns = e->t_ns };
 	__u64 key = e->a;
 
+	work.eventfd_id = irqfd_eventfd_id(key);
 	if (j->id && ivm_sender_step(&me->sender, e) == IVM_S_DEFERRED) {
 		work.tgid = me->to_tgid;
 		work.j = *j;
@@ -510,6 +526,7 @@ static __always_inline void start_work(struct ivm_task *me, const struct ivm_wor
 {
 	me->to_tgid = work->tgid;
 	me->defer_ns = work->defer_ns;
+	me->work_eventfd_id = work->eventfd_id;
 	me->work_ns = e->t_ns;
 	me->sender.route_ns = 0;
 	me->sender.open = work->j;

@@ -135,6 +135,7 @@ struct kvm_kernel_irqfd {
 	void *resampler;
 	struct eventfd_ctx *eventfd;
 	struct list_head list;
+	struct work_struct inject;
 };
 
 /* Where the exit reason is: it moved twice on VMX */

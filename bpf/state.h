@@ -34,6 +34,8 @@ struct ivm_task {
 	__u32 accepted_slot;
 	__u64 accepted_id;		/* ... this journey */
 	__u64 access_ns;		/* its guest's last write to a device */
+	__u32 work_eventfd_id;		/* kworker: whose irqfd it injects */
+	__u32 zero;
 	__u64 defer_ns;			/* kworker: the item it runs was queued, ... */
 	__u64 work_ns;			/* ... and began; 0 none */
 	struct ivm_reader reader;
@@ -70,7 +72,7 @@ struct ivm_slot_state {
 /* A work item that injects, and the doorbell that queued it if there was one */
 struct ivm_work {
 	__u32 tgid;			/* whose irqfd it is, as far as known */
-	__u32 zero;
+	__u32 eventfd_id;		/* of that irqfd's eventfd */
 	__u64 defer_ns;
 	struct ivm_journey j;
 };

@@ -7,6 +7,7 @@
  * never taken out and put in again, so that no doorbell rings between the two.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ struct ivm_follow {
 	struct ivmtrace_bpf *skel;
 	struct bpf_link *claim;
 	GHashTable *rows;		/* what is in the maps: struct row, as a set */
+	GHashTable *eventfd_ids;	/* (end, vector, link-up, descriptor) -> eventfd id */
 	GHashTable *vcpus;		/* (vm id, vcpu_id) -> index into the map vcpus */
 	uint32_t vcpus_used;		/* index 0 is nobody's */
 	uint64_t version;		/* of the topology they are in line with */
@@ -207,6 +209,49 @@ static void want_link_vector(const struct ivm_topology *t, struct ivm_follow *f,
 	want(wanted, f->skel->maps.link_vectors, &key, &one, 0);
 }
 
+static uint32_t read_eventfd_id(pid_t tgid, int fd)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/fdinfo/%d", tgid, fd);
+	g_autofree char *text = NULL;
+	const char *line;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	line = strstr(text, "eventfd-id:");
+	return line ? strtoul(line + strlen("eventfd-id:"), NULL, 10) : 0;
+}
+
+/* A link-up has new eventfds, perhaps on the same descriptors */
+static uint32_t eventfd_id(struct ivm_follow *f, const struct ivm_end *end, uint32_t vector)
+{
+	const struct ivm_linkpage *page = &end->page;
+	gint64 key = ((gint64)end->id << 16 | vector) << 32 | (page->generation & 0xffff) << 16 |
+		     (page->vector[vector].eventfd & 0xffff);
+	gpointer id = g_hash_table_lookup(f->eventfd_ids, &key);
+
+	if (!id) {
+		id = GUINT_TO_POINTER(read_eventfd_id(end->vm->tgid,
+						      page->vector[vector].eventfd));
+		g_hash_table_insert(f->eventfd_ids, g_memdup2(&key, sizeof(key)), id);
+	}
+	return GPOINTER_TO_UINT(id);
+}
+
+/* The eventfds of this end's irqfds */
+static void want_eventfd_ids(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_target target = { .end = end->id };
+
+	for (; target.vector < end->page.vectors; target.vector++) {
+		__u32 id = 0;
+
+		if (end->page.vector[target.vector].eventfd >= 0)
+			id = eventfd_id(f, end, target.vector);
+		if (id)
+			want(wanted, f->skel->maps.eventfd_ids, &id, &target, 0);
+	}
+}
+
 /* The messages that raise this end's vectors */
 static void want_messages(const struct ivm_topology *t, struct ivm_follow *f,
 			  GHashTable *wanted, const struct ivm_end *end)
@@ -252,6 +297,7 @@ static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_t
 		want_doorbell(f, wanted, end);
 		want_bell(f, wanted, end);
 		want_eventfds(f, wanted, end);
+		want_eventfd_ids(f, wanted, end);
 		want_socket(f, wanted, end);
 	}
 	for (i = 0; i < t->vcpus->len && !err; i++) {
@@ -344,6 +390,7 @@ struct ivm_follow *ivm_follow_new(struct ivmtrace_bpf *skel)
 	f->claim = claim;
 	f->version = UINT64_MAX;
 	f->rows = g_hash_table_new_full(row_hash, row_equal, g_free, NULL);
+	f->eventfd_ids = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	f->vcpus = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	return f;
 }
@@ -359,6 +406,7 @@ void ivm_follow_free(struct ivm_follow *f)
 	bpf_link__destroy(f->claim);
 	g_hash_table_destroy(f->rows);
 	g_hash_table_destroy(f->vcpus);
+	g_hash_table_destroy(f->eventfd_ids);
 	g_free(f);
 }
 
