@@ -41,6 +41,8 @@ struct record {
 	int child_status;
 	struct ivm_session *session;
 	struct ivm_recording *recording;
+	uint64_t announced;		/* version of the topology */
+	GHashTable *links;		/* ids of the ends announced, as a set */
 	/* Texts of options, as given */
 	char *pid_text;
 	char *link_text;
@@ -169,6 +171,26 @@ static void announce(struct record *r)
 	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
 }
 
+/* A link that comes up while recording is followed from here on */
+static void announce_links(struct record *r)
+{
+	const struct ivm_topology *t = ivm_session_topology(r->session);
+	guint i;
+
+	if (r->announced == t->version)
+		return;
+	r->announced = t->version;
+	for (i = 0; i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		if (end->dead || !end->peer || end->peer->id < end->id ||
+		    !g_hash_table_add(r->links, GUINT_TO_POINTER(end->id)))
+			continue;
+		ivm_info("following link %s of %s and %s", end->page.name, end->vm->name,
+			 end->peer->vm->name);
+	}
+}
+
 static int follow(struct record *r)
 {
 	uint64_t start_ns = ivm_now_ns();
@@ -178,6 +200,7 @@ static int follow(struct record *r)
 		err = ivm_session_poll(r->session, POLL_MS);
 		if (err)
 			return session_error(r, err);
+		announce_links(r);
 		if (interrupted || (r->command && child_ended(r)))
 			return 0;
 		if (r->duration_ns && ivm_now_ns() - start_ns >= r->duration_ns)
@@ -462,7 +485,7 @@ static void free_texts(struct record *r)
 static int run_record(int argc, char **argv)
 {
 	struct ivm_operands operands = {};
-	struct record r = {};
+	struct record r = { .links = g_hash_table_new(g_direct_hash, g_direct_equal) };
 	int ret;
 
 	ret = parse(argc, argv, &r, &operands);
@@ -473,6 +496,7 @@ static int run_record(int argc, char **argv)
 	end_child(&r);
 	ivm_recording_close(r.recording);
 	ivm_session_close(r.session);
+	g_hash_table_destroy(r.links);
 	close_raw(&r);
 	ivm_operands_clear(&operands);
 	free_texts(&r);

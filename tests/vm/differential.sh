@@ -22,9 +22,14 @@ end() {
 }
 trap end EXIT
 
-# settle: one scan of both recorders takes 100 ms; then they know the link
-settle() {
-	sleep 1
+# both_follow TRAFFIC LINK: until both recorders know the link
+both_follow() {
+	local backend
+
+	for backend in bpf tracefs; do
+		wait_for "$backend to find $2" grep -qs "following link $2 " \
+			"$out/$1.$backend.ivm.log"
+	done
 }
 
 # run MODE TRAFFIC "GUEST OPTIONS": one link of that mode from start to end
@@ -33,7 +38,7 @@ run() {
 
 	pair "$link" "mode=$1,vectors=2" "$3" "$3"
 	wait_said ready "$link-ping" "$link-pong" || return 1
-	settle
+	both_follow "$2" "$link"
 	go "$link-pong" "$link-ping"
 	wait_said 'done' "$link-ping" "$link-pong" || return 1
 	release "$link-ping" "$link-pong"
