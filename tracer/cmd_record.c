@@ -171,6 +171,19 @@ static void announce(struct record *r)
 	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
 }
 
+/* Doorbells are told by their address, and by the vCPU that rings them if there are any */
+static bool is_followed(const struct ivm_topology *t, const struct ivm_end *end)
+{
+	guint i;
+
+	if (end->kind == IVM_END_LINK && end->page.bar0_address == IVM_LINKPAGE_NO_ADDR)
+		return false;
+	for (i = 0; i < t->vcpus->len; i++)
+		if (((struct ivm_vcpu *)g_ptr_array_index(t->vcpus, i))->vm == end->vm)
+			return true;
+	return end->page.accel != IVM_ACCEL_KVM;
+}
+
 /* A link that comes up while recording is followed from here on */
 static void announce_links(struct record *r)
 {
@@ -184,6 +197,7 @@ static void announce_links(struct record *r)
 		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
 
 		if (end->dead || !end->peer || end->peer->id < end->id ||
+		    !is_followed(t, end) || !is_followed(t, end->peer) ||
 		    !g_hash_table_add(r->links, GUINT_TO_POINTER(end->id)))
 			continue;
 		ivm_info("following link %s of %s and %s", end->page.name, end->vm->name,

@@ -651,6 +651,7 @@ static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
 	g_autoptr(GArray) tgids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	bool due = now_ns - d->vcpus_read_ns >= VCPU_CHECK_NS;
 	struct process *process;
+	unsigned int known;
 	GHashTableIter it;
 	gpointer value;
 
@@ -660,7 +661,9 @@ static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
 		if (!process->vm || process->gone_ns)
 			continue;
 		g_array_append_val(tgids, process->pid);
-		due |= known_vcpus(d, process->vm) != process->vcpu_fds;
+		known = known_vcpus(d, process->vm);
+		/* One whose descriptors were looked at too early has more by now */
+		due |= known != process->vcpu_fds || (process->has_kvm && !known);
 	}
 	if (!due || !tgids->len || !d->vcpus)
 		return 0;
