@@ -119,25 +119,25 @@ static __always_inline int step_slot(struct ivm_vcpu_state *v, struct ivm_slot_s
 	return found & IVM_SLOT_ENDED;
 }
 
-/* Number of the lowest bit set; LLVM 14 has no __builtin_ctzll() for BPF */
+/*
+ * Number of the lowest bit set: of those below it, counted without a branch, as
+ * verifiers follow all ways there are.  LLVM 14 has no __builtin_ctzll() for BPF.
+ */
 static __always_inline __u32 lowest_bit(__u64 word)
 {
-	__u32 width, bit = 0;
+	__u64 below = (word & -word) - 1;
 
-	for (width = 32; width; width >>= 1) {
-		if (!(word & ((1ull << width) - 1))) {
-			word >>= width;
-			bit += width;
-		}
-	}
-	return bit;
+	below -= below >> 1 & 0x5555555555555555ull;
+	below = (below & 0x3333333333333333ull) + (below >> 2 & 0x3333333333333333ull);
+	below = (below + (below >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return below * 0x0101010101010101ull >> 56;
 }
 
 struct stamp_ctx {
 	struct ivm_vcpu_state *v;
 	const struct ivm_event *e;
-	__u64 word;
-	__u32 base;
+	__u64 word;		/* what is left of one word of @v->pending */
+	__u32 base;		/* vector of its bit 0 */
 };
 
 static long stamp_next(__u32 i, struct stamp_ctx *ctx)

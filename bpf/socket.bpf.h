@@ -41,6 +41,22 @@ static __always_inline __u64 read_ring(__u64 from)
 	return ring.sequence;
 }
 
+struct units_ctx {
+	struct rings *rings;
+	__u64 from;
+	__u64 bytes;
+};
+
+static long read_unit(__u32 i, struct units_ctx *ctx)
+{
+	if (ctx->bytes < IVM_MSG_UNIT)
+		return 1;
+	add_ring(ctx->rings, read_ring(ctx->from));
+	ctx->from += IVM_MSG_UNIT;
+	ctx->bytes -= IVM_MSG_UNIT;
+	return 0;
+}
+
 /*
  * Which RINGs are in @bytes of the stream at @from.  A message that was cut by
  * the last call counts where it ends; its header was kept in @socket.
@@ -49,19 +65,13 @@ static __always_inline void read_rings(const struct ivm_socket *socket, __u32 di
 				       __u64 from, __u64 bytes, struct rings *rings)
 {
 	__u64 rest = (IVM_MSG_UNIT - socket->part_bytes[direction]) % IVM_MSG_UNIT;
-	int i;
+	struct units_ctx ctx = { .rings = rings, .from = from + rest, .bytes = bytes - rest };
 
 	if (rest > bytes)
 		return;
 	if (rest)
 		add_ring(rings, socket->part_seq[direction]);
-	from += rest;
-	bytes -= rest;
-	for (i = 0; i < IVM_SOCKET_UNITS && bytes >= IVM_MSG_UNIT; i++) {
-		add_ring(rings, read_ring(from));
-		from += IVM_MSG_UNIT;
-		bytes -= IVM_MSG_UNIT;
-	}
+	bpf_loop(IVM_SOCKET_UNITS, read_unit, &ctx, 0);
 }
 
 /* @bytes of the stream went by: keep the header of a message that was cut */
