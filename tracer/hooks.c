@@ -26,7 +26,6 @@ static const struct {
 	enum ivm_hook_state state;
 } ways[] = {
 	{ "btf", IVM_HOOK_TP_BTF },
-	{ "raw", IVM_HOOK_RAW_TP },
 	{ "tp", IVM_HOOK_TRACEPOINT },
 	{ "fentry", IVM_HOOK_FENTRY },
 	{ "kprobe", IVM_HOOK_KPROBE },
@@ -102,7 +101,6 @@ static const char *const state_names[IVM_HOOK_STATES] = {
 	[IVM_HOOK_ABSENT] = "absent",
 	[IVM_HOOK_TRACEPOINT] = "tracepoint",
 	[IVM_HOOK_TP_BTF] = "tp_btf",
-	[IVM_HOOK_RAW_TP] = "raw_tp",
 	[IVM_HOOK_FENTRY] = "fentry",
 	[IVM_HOOK_KPROBE] = "kprobe",
 	[IVM_HOOK_SILENT] = "silent",
@@ -356,26 +354,14 @@ static bool try_fentry(const struct ivm_kernel *kernel, const char *function)
 	return id > 0 && try_tracing(0, id, BPF_TRACE_FENTRY, true);
 }
 
-/* The program reads this record by fixed offsets */
-static bool kvm_exit_format_known(const struct ivm_kernel *kernel)
-{
-	g_autofree char *format = event_format(kernel, "kvm", "kvm_exit");
-
-	return format && strstr(format, "unsigned int exit_reason;\toffset:8;") &&
-	       strstr(format, " isa;\toffset:24;");
-}
-
 static bool is_worth_loading(const struct ivm_kernel *kernel, enum ivm_hook_id id,
 			     enum ivm_hook_state way, bool use_btf)
 {
 	switch (way) {
 	case IVM_HOOK_TP_BTF:
 		return use_btf && try_tp_btf(kernel, known[id].name);
-	case IVM_HOOK_RAW_TP:
-		/* Two prototypes, and nothing else in the arguments to tell them apart */
-		return id != IVM_HOOK_KVM_EXIT || kvm_tracepoint_args(kernel, "kvm_exit") > 0;
 	case IVM_HOOK_TRACEPOINT:
-		return id != IVM_HOOK_KVM_EXIT || kvm_exit_format_known(kernel);
+		return true;
 	case IVM_HOOK_FENTRY:
 		return use_btf && try_fentry(kernel, hook_target(kernel, id));
 	case IVM_HOOK_KPROBE:

@@ -22,7 +22,6 @@ enum ivm_hook_state {
 	IVM_HOOK_ABSENT,	/* this host has no such point, or refuses it */
 	IVM_HOOK_TRACEPOINT,
 	IVM_HOOK_TP_BTF,
-	IVM_HOOK_RAW_TP,
 	IVM_HOOK_FENTRY,
 	IVM_HOOK_KPROBE,
 	IVM_HOOK_SILENT,	/* attached, but does not fire where it must */
