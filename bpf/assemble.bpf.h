@@ -249,9 +249,11 @@ static __always_inline void end_point(struct ivm_task *me, struct ivm_vcpu_state
 		emit_record(IVM_REC_ENDED, out, e->t_ns);
 	purge_slot(v, slot, out);
 	out->id = 0;
+	slot->ends++;
 	if (!end_slot(v, slot, e, &more)) {
-		if (!slot->others)
-			count(IVM_COUNT_UNMATCHED);
+		/* One may be pending when hooks are armed: its end took the first ring */
+		if (!slot->others && !stopping)
+			count(slot->ends <= 2 ? IVM_COUNT_BEFORE_START : IVM_COUNT_UNMATCHED);
 		slot->others = 0;
 		return;
 	}
@@ -434,6 +436,9 @@ static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e
 
 	if (!target || !ivm_route_leads_to(s, e))
 		return;
+	/* A doorbell that was rung before hooks were armed; clones have equal messages */
+	if (me->vcpu && !me->access_ns)
+		return;
 	ivm_sender_raise(s, e, __sync_fetch_and_add(&last_id, 1) + 1);
 	j->to_end = target->end;
 	j->vector = target->vector;
@@ -489,7 +494,8 @@ static __always_inline void accept(struct ivm_task *me, const struct ivm_event *
 		}
 	} else if (me->copies_tgid) {
 		note_other(me->copies_tgid, e);
-	} else {
+	} else if (!me->is_open) {
+		/* Else it is a doorbell's that was rung after the recording ended */
 		raise(me, e);
 	}
 }

@@ -48,8 +48,8 @@ IVM_TRACEPOINT(kvm_exit)
 	if (!is_vcpu(me))
 		return;
 	make_event(&e, me, now_ns, IVM_EV_EXIT, IVM_NO_REASON, 0, 0);
+	me->is_open = 0;
 	if (streams) {
-		me->is_open = 0;
 		exit_facts(ctx, &e);
 		stream(IVM_HOOK_KVM_EXIT, &e);
 		return;
@@ -74,8 +74,8 @@ IVM_TRACEPOINT(kvm_entry)
 	if (!is_vcpu(me))
 		return;
 	make_event(&e, me, now_ns, IVM_EV_ENTRY, 0, 0, 0);
+	me->is_open = 0;
 	if (streams) {
-		me->is_open = 0;
 		stream(IVM_HOOK_KVM_ENTRY, &e);
 		return;
 	}
@@ -200,15 +200,17 @@ IVM_TRACEPOINT(kvm_pio)
 	struct ivm_task *me = begin(IVM_HOOK_KVM_PIO);
 	bool is_out = (__u32)ctx[0];
 	struct ivm_event e;
+	bool was_open;
 
 	if (!is_vcpu(me))
 		return;
 	me->accepted_id = 0;
 	if (is_out)
 		me->access_ns = now_ns;
-	if (!has_open(me))
-		return;
+	was_open = has_open(me);
 	me->is_open = 0;
+	if (!was_open)
+		return;
 	make_event(&e, me, now_ns, IVM_EV_PIO, is_out ? (__u32)ctx[1] : IVM_NO_ADDRESS, 0, ctx[2]);
 	if (streams)
 		stream(IVM_HOOK_KVM_PIO, &e);

@@ -66,6 +66,7 @@ struct ivm_vcpu_state {
 struct ivm_slot_state {
 	struct bpf_spin_lock lock;
 	__u32 others;			/* accepts since the last end that no ring caused */
+	__u64 ends;			/* end points so far */
 	struct ivm_slot s;
 };
 
