@@ -167,15 +167,27 @@ ivm_inline int ivm_overtaken(const struct ivm_journey *j, enum ivm_point p)
 	return later != 0;
 }
 
+/* What the signaller or a waker did after @t_ns was not on the way to what @p is */
+ivm_inline void ivm_drop_later(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
+{
+	int i;
+
+	for (i = IVM_P_KICK; i < (int)p; i++)
+		if (j->t_ns[i] > t_ns)
+			j->t_ns[i] = 0;
+}
+
 /*
  * Points of two threads that run at the same time (the signaller's kick, the
- * receiver's own exit) may overtake each other: one that comes too late did
- * not cause what follows and is left out.
+ * receiver's own exit) may overtake each other, and so may the programs that
+ * stamp them: one that came too late did not cause what follows and is left out.
  */
 ivm_inline void ivm_stamp_concurrent(struct ivm_journey *j, enum ivm_point p, __u64 t_ns)
 {
-	if (!j->t_ns[p] && !ivm_overtaken(j, p))
-		j->t_ns[p] = t_ns;
+	if (j->t_ns[p] || ivm_overtaken(j, p))
+		return;
+	ivm_drop_later(j, p, t_ns);
+	j->t_ns[p] = t_ns;
 }
 
 /* Flags a journey whose points are out of order; its latency is not counted */
@@ -510,10 +522,12 @@ ivm_inline enum ivm_receive_action ivm_receive_step(struct ivm_journey *j,
 			j->outcome = IVM_O_UNSEEN;
 			return IVM_RX_DONE;
 		}
-		if (!ended && ivm_is_window_exit(e))
+		if (!ended && ivm_is_window_exit(e)) {
+			ivm_drop_later(j, IVM_P_WINDOW, e->t_ns);
 			j->t_ns[IVM_P_WINDOW] = e->t_ns;
-		else
-			ivm_stamp_concurrent(j, IVM_P_VCPU_EXIT, e->t_ns);
+			break;
+		}
+		ivm_stamp_concurrent(j, IVM_P_VCPU_EXIT, e->t_ns);
 		break;
 	case IVM_EV_WAKING:
 		ivm_stamp_concurrent(j, IVM_P_VCPU_WAKE, e->t_ns);
@@ -549,6 +563,7 @@ ivm_inline enum ivm_receive_action ivm_receive_end(struct ivm_journey *j,
 						      const struct ivm_event *e)
 {
 	j->outcome = IVM_O_DELIVERED;
+	ivm_drop_later(j, IVM_P_INJECT, e->t_ns);
 	if (e->type == IVM_EV_INJ) {
 		j->t_ns[IVM_P_INJECT] = e->t_ns;
 		return IVM_RX_NONE;
