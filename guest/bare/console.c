@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * COM1, and the end of the program.
+ * Text for the host, and the end of a program that fails.
  */
 #include <stdarg.h>
 
 #include "console.h"
 #include "hot.h"
-
-#define COM1		0x3f8
-#define COM1_IER	(COM1 + 1)
-#define COM1_FCR	(COM1 + 2)
-#define COM1_LCR	(COM1 + 3)
-#define COM1_MCR	(COM1 + 4)
-#define COM1_LSR	(COM1 + 5)
-#define LSR_RX_READY	0x01
-#define LSR_TX_EMPTY	0x20
-
-#define TX_SPINS	1000000	/* a host that does not read must not hang the guest */
+#include "serial.h"
 
 /* Where formatted text goes: the serial line, or a buffer if one is given */
 struct sink {
@@ -24,30 +14,10 @@ struct sink {
 	uint32_t room;
 };
 
-void console_init(void)
-{
-	outb(COM1_IER, 0);
-	outb(COM1_LCR, 0x80);
-	outb(COM1, 1);
-	outb(COM1_IER, 0);
-	outb(COM1_LCR, 0x03);
-	outb(COM1_FCR, 0x07);
-	outb(COM1_MCR, 0x03);
-}
-
-static void put_serial(char c)
-{
-	uint32_t spins;
-
-	for (spins = 0; spins < TX_SPINS && !(inb(COM1_LSR) & LSR_TX_EMPTY); spins++)
-		cpu_relax();
-	outb(COM1, c);
-}
-
 static void put(struct sink *sink, char c)
 {
 	if (!sink->buffer) {
-		put_serial(c);
+		serial_put(c);
 	} else if (sink->room > 1) {
 		*sink->buffer++ = c;
 		*sink->buffer = '\0';
@@ -108,14 +78,6 @@ void console_print(const char *format, ...)
 	va_end(args);
 }
 
-bool console_has_input(void)
-{
-	if (!(inb(COM1_LSR) & LSR_RX_READY))
-		return false;
-	inb(COM1);
-	return true;
-}
-
 void die(const char *format, ...)
 {
 	char text[sizeof(hot.result->error)] = "";
@@ -134,21 +96,4 @@ void die(const char *format, ...)
 		__atomic_store_n(&hot.result->state, IVM_RESULT_FAILED, __ATOMIC_RELEASE);
 	}
 	machine_reset();
-}
-
-void machine_reset(void)
-{
-	static const struct { uint16_t limit; uint64_t base; } __attribute__((packed)) no_idt;
-	uint32_t spins;
-
-	irq_disable();
-	outb(0x64, 0xfe);		/* the keyboard controller's reset line */
-	for (spins = 0; spins < 10000; spins++)
-		cpu_relax();
-	outb(0xcf9, 0x06);		/* the chipset's */
-	for (spins = 0; spins < 10000; spins++)
-		cpu_relax();
-	asm volatile("lidt %0; ud2" : : "m"(no_idt));	/* a triple fault */
-	for (;;)
-		;
 }

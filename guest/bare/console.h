@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * COM1, and the end of the program.
+ * Text for the host, and the end of the program.
  */
 #ifndef IVM_BARE_CONSOLE_H
 #define IVM_BARE_CONSOLE_H
@@ -9,20 +9,10 @@
 #include <stdint.h>
 
 /**
- * console_init() - set COM1 to 115200 8n1, polled
- */
-void console_init(void);
-
-/**
- * console_print() - print to COM1
+ * console_print() - print to the serial line
  * @format: knows %s, %u (uint32_t), %x (uint32_t) and %U (uint64_t)
  */
 void console_print(const char *format, ...);
-
-/**
- * console_has_input() - has the host sent a byte? Takes it.
- */
-bool console_has_input(void);
 
 /**
  * die() - report a failure to the host, in the lane too if there is one, and end

@@ -11,11 +11,6 @@
 #include "cpu.h"
 #include "../ivm-shmem.h"
 
-#define LAPIC_BASE	0xfee00000u
-#define LAPIC_EOI	0x0b0
-#define LAPIC_ICR_LOW	0x300
-#define LAPIC_ICR_HIGH	0x310
-
 struct hot {
 	uintptr_t doorbell;		/* address of vector 0's doorbell */
 	uint32_t doorbell_stride;	/* to the next vector's, 0 if they share one */

@@ -3,10 +3,11 @@
  * ivm-bare: a guest that does nothing but ring doorbells and take interrupts.
  *
  * Started with -kernel; the command line says what to do (options.c), the
- * result lies in the shared memory (ivm-shmem.h), COM1 tells a person, and
+ * result lies in the shared memory (ivm-shmem.h), the serial line tells a person, and
  * the bench that runs it, how far it is.
  */
 #include "apic.h"
+#include "boot.h"
 #include "clock.h"
 #include "console.h"
 #include "hot.h"
@@ -15,33 +16,14 @@
 #include "mailbox.h"
 #include "options.h"
 #include "selftest.h"
+#include "serial.h"
 #include "traffic.h"
 #include "wait.h"
-
-#define MULTIBOOT_LOADER_MAGIC	0x2badb002
-#define MULTIBOOT_HAS_CMDLINE	(1u << 2)
-
-extern uint32_t multiboot_magic, multiboot_info;
-
-struct multiboot_info {
-	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
-};
-
-void bare_main(void);
-
-static const char *command_line(void)
-{
-	const struct multiboot_info *info = (const void *)(uintptr_t)multiboot_info;
-
-	if (multiboot_magic != MULTIBOOT_LOADER_MAGIC)
-		die("not started by a multiboot loader");
-	return info->flags & MULTIBOOT_HAS_CMDLINE ? (const char *)(uintptr_t)info->cmdline : NULL;
-}
 
 static bool host_said_go(void *opaque)
 {
 	(void)opaque;
-	return console_has_input();
+	return serial_has_input();
 }
 
 /* Pairs of (CPU, IDT vector) for all vectors of the device */
@@ -138,8 +120,8 @@ void bare_main(void)
 
 	hot.result = &no_lane_yet;
 	hot.handled = no_lane_yet.handled_by_vector;
-	console_init();
-	options_parse(command_line(), &options);
+	serial_init();
+	options_parse(boot_command_line(), &options);
 	clock_init();
 	apic_init();
 	hot.cookie = options.cookie;

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * PCI by configuration mechanism 1.
+ * PCI devices: capabilities, BARs, MSI-X.
  */
-#include "cpu.h"
+#include "layout.h"
 #include "pci.h"
-
-#define CONFIG_ADDRESS		0xcf8
-#define CONFIG_DATA		0xcfc
-#define CONFIG_ENABLE		0x80000000u
 
 #define PCI_COMMAND		0x04
 #define   COMMAND_MEMORY	(1u << 1)
@@ -28,22 +24,6 @@
 #define MSIX_TABLE		0x04
 
 #define MAX_CAPABILITIES	48
-
-/* Free on every PC that has less than 2 GiB of RAM, as this one does */
-#define WINDOW_BELOW_4G		0x80000000u
-#define WINDOW_ABOVE_4G		0x100000000u
-
-uint32_t pci_read32(const struct pci_device *device, uint32_t offset)
-{
-	outl(CONFIG_ADDRESS, CONFIG_ENABLE | device->address | offset);
-	return inl(CONFIG_DATA);
-}
-
-void pci_write32(const struct pci_device *device, uint32_t offset, uint32_t value)
-{
-	outl(CONFIG_ADDRESS, CONFIG_ENABLE | device->address | offset);
-	outl(CONFIG_DATA, value);
-}
 
 static uint8_t find_capability(const struct pci_device *device, uint8_t id)
 {
@@ -136,7 +116,7 @@ static void assign_bar(const struct pci_device *device, uint32_t index, uint64_t
 
 void pci_assign_bars(const struct pci_device *device)
 {
-	static uint64_t next_low = WINDOW_BELOW_4G, next_high = WINDOW_ABOVE_4G;
+	static uint64_t next_low = PCI_WINDOW_LOW, next_high = PCI_WINDOW_HIGH;
 	uint32_t index, low;
 
 	if (pci_bar(device, 0).address)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PCI by configuration mechanism 1; BARs as the firmware assigned them, if it did.
+ * PCI devices; BARs as the firmware assigned them, if it did.
  */
 #ifndef IVM_BARE_PCI_H
 #define IVM_BARE_PCI_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct pci_device {
-	uint32_t address;	/* bus, device, function as CF8 wants them */
+	uint32_t address;	/* bus << 16 | device << 11 | function << 8 */
 	uint8_t msix;		/* offset of the MSI-X capability, 0 none */
 };
 
@@ -47,7 +47,8 @@ struct pci_bar pci_bar(const struct pci_device *device, uint32_t index);
 /**
  * pci_assign_bars() - give the device addresses if the firmware did not
  *
- * SeaBIOS does, qboot does not.  For devices that nobody else gives any.
+ * SeaBIOS does, qboot does not, and an arm64 machine may have none.  For devices
+ * that nobody else gives any.
  */
 void pci_assign_bars(const struct pci_device *device);
 

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "console.h"
 #include "hot.h"
+#include "lapic.h"
 #include "layout.h"
 
 #define LAPIC_ID		0x020

@@ -18,6 +18,10 @@
 #define IDT_WAKE		0xf1	/* the CPU that took a doorbell wakes CPU 0 */
 #define IDT_SPURIOUS		0xff
 
+/* For BARs. Free on every PC that has less than 2 GiB of RAM, as this one does */
+#define PCI_WINDOW_LOW		0x80000000u
+#define PCI_WINDOW_HIGH		0x100000000u
+
 #define SEL_CODE32		0x08
 #define SEL_DATA		0x10
 #define SEL_CODE64		0x18

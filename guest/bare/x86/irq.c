@@ -7,6 +7,7 @@
  * saves.
  */
 #include "hot.h"
+#include "lapic.h"
 #include "layout.h"
 
 register uint64_t irq_vector asm("r12");
