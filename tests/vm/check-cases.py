@@ -9,10 +9,11 @@ that an error in bench's own cross-check does not hide one in the report.
 """
 import json
 import os
-import sqlite3
 import sys
 
 import jsonschema
+
+from judge import Tap, open_recording
 
 MODES = ("qemu", "irqfd", "direct")
 # Hooks a journey must pass on a stock KVM; fentry or kprobe for the last
@@ -21,18 +22,6 @@ SEEN = ("tracepoint", "tp_btf", "raw_tp", "fentry", "kprobe")
 
 
 SCHEMA = os.path.join(os.path.dirname(__file__), "../../docs/report.schema.json")
-
-
-class Tap:
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def check(self, good, name, why=""):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}")
-        if not good and why:
-            print(f"# {why}")
 
 
 def by_vector(rows, value):
@@ -235,7 +224,7 @@ def check_margins(db, case):
 
 
 def check_stamps(tap, case, args, path):
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    db = open_recording(path)
     check_stamp_counts(tap, case, db)
     check_margins(db, case)
     if "pingpong" in args:
@@ -252,7 +241,7 @@ def check_case(tap, case, args, out, rig):
     except (OSError, ValueError) as error:
         tap.check(False, f"{case}: ran", str(error))
         return
-    tap.check(code == 0, f"{case}: bench exits 0", f"{code}: {errors[-600:]}".replace("\n", "\n# "))
+    tap.check(code == 0, f"{case}: bench exits 0", f"{code}: {errors[-600:]}")
     try:
         report = json.load(open(base + ".json"))
     except (OSError, ValueError) as error:
@@ -272,16 +261,14 @@ def check_case(tap, case, args, out, rig):
         check_doctor(tap, out, rig, report)
 
 
-def main():
-    cases, out, rig = sys.argv[1:]
+def main(cases, out, rig):
     tap = Tap()
     for line in open(cases):
         name, _, args = line.strip().partition(" ")
         if name and not name.startswith("#"):
             check_case(tap, name, args, out, rig)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -144,12 +144,13 @@ def judge(tap, out, rig, name):
     print_deltas(name, bpf, tracefs)
 
 
-def main():
+def main(out, rig):
     tap = Tap()
     for name in "paced", "flood":
-        judge(tap, sys.argv[1], sys.argv[2], name)
+        judge(tap, out, rig, name)
     print(f"1..{tap.number}")
     return tap.failed
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -11,42 +11,27 @@ import sqlite3
 import struct
 import sys
 
+from judge import PING, PONG, Tap, open_recording, read_lanes, read_lost
+
 TERMS = ("rung", "delivered", "coalesced", "masked", "dropped", "unfinished")
-PING, PONG = 1, 2
-
-
-class Tap:
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def check(self, good, name, why=""):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}")
-        if not good and why:
-            print(f"# {why}")
 
 
 class Guests:
-    """What both guests of a link counted: guest/ivm-shmem.h"""
+    """What both guests of a link counted"""
 
     def __init__(self, path):
-        data = open(path, "rb").read()
-        self.sent = self.handled = self.cut_off = self.moves = 0
-        for lane in (data[:len(data) // 2], data[len(data) // 2:]):
-            at = struct.unpack_from("<I", lane, 0x38)[0]
-            role = struct.unpack_from("<I", lane, at + 12)[0]
-            if role == PING:
-                self.sent = sum(struct.unpack_from("<256Q", lane, at + 0x90))
-            if role == PONG:
-                self.handled = sum(struct.unpack_from("<256Q", lane, at + 0x890))
-                self.moves, self.cut_off = struct.unpack_from("<2Q", lane, at + 0x1090 + 24)
+        lanes = read_lanes(path)
+        pong = lanes.get(PONG)
+        self.path = path
+        self.sent = sum(lanes[PING].sent) if PING in lanes else 0
+        self.handled = sum(pong.handled) if pong else 0
+        self.moves, self.cut_off = (pong.moves, pong.cut_off) if pong else (0, 0)
 
 
 class Recording:
     def __init__(self, path):
-        self.db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        self.lost = dict(self.db.execute("SELECT source, count FROM lost"))
+        self.db = open_recording(path)
+        self.lost = read_lost(self.db)
 
     def counts(self, vm):
         """Sums of what the VMs whose names end so have rung"""
@@ -130,7 +115,7 @@ def killed(tap, name, r, g):
 
 
 def relinked(tap, name, r, g):
-    first = Guests(os.path.join(sys.argv[1], "relinked.first.lanes"))
+    first = Guests(g.path.replace(".lanes", ".first.lanes"))
     one, two = r.counts("-ping"), r.counts("-second")
     tap.check(one["rung"] == first.sent and two["rung"] == g.sent and two["rung"] > 0,
               f"{name}: each sender's doorbells are its own",
@@ -156,10 +141,9 @@ CASES = {
 }
 
 
-def main():
-    out = sys.argv[1]
+def main(out, *names):
     tap = Tap()
-    for name in sys.argv[2:] or CASES:
+    for name in names or CASES:
         base = os.path.join(out, name)
         try:
             code = int(open(base + ".code").read())
@@ -169,9 +153,8 @@ def main():
             continue
         tap.check(code == 0, f"{name}: recorded", f"exit code {code}")
         CASES[name](tap, name, recording, guests)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -13,62 +13,32 @@ each doorbell was rung before KVM dispatched it.  There must be one distance for
 which all of that is true.
 """
 import glob
-import importlib.util
 import json
 import os
 import sqlite3
 import struct
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-RING, HANDLER = 1, 2
+from judge import HANDLER, PING, PONG, RING, Tap, open_recording, read_lanes, sibling
+
 DRIFT = 2e-6            # of clocks that are known to a kHz
 SLACK_NS = 2000         # events are stamped where they are traced
 
 
-def load_check_cases():
-    spec = importlib.util.spec_from_file_location("check_cases",
-                                                  os.path.join(HERE, "check-cases.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def rings(lane):
+    return [(cookie, vector, lane.ns(tsc)) for cookie, vector, kind, tsc in lane.stamps
+            if kind == RING]
 
 
-class Lane:
-    """One guest's lane, as guest/ivm-shmem.h has it."""
-
-    def __init__(self, data):
-        head = struct.unpack_from("<12IQ2I", data)
-        stamp_off, stamps = head[9], head[10]
-        written, result_off = head[12], head[13]
-        self.role = struct.unpack_from("<I", data, result_off + 12)[0]
-        self.khz = struct.unpack_from("<I", data, result_off + 76)[0]
-        self.complete = written <= stamps
-        self.stamps = [struct.unpack_from("<IHHQ", data, stamp_off + 16 * i)
-                       for i in range(min(written, stamps))]
-        # steps, noise_timers, noise_ipis
-        self.noise = struct.unpack_from("<2Q", data, result_off + 0x1090 + 8)
-
-    def rings(self):
-        return [(cookie, vector, self.ns(tsc))
-                for cookie, vector, kind, tsc in self.stamps if kind == RING]
-
-    def handlers(self, vector):
-        """In the order in which they ran"""
-        return [self.ns(tsc) for _, tsc in
-                sorted((cookie, tsc) for cookie, v, kind, tsc in self.stamps
-                       if kind == HANDLER and v == vector)]
-
-    def ns(self, tsc):
-        return tsc * 1000000 // self.khz
+def handlers(lane, vector):
+    """In the order in which they ran"""
+    return [lane.ns(tsc) for _, tsc in sorted(
+        (cookie, tsc) for cookie, v, kind, tsc in lane.stamps if kind == HANDLER and v == vector)]
 
 
-def read_lanes(path):
-    """{"ping": Lane, "pong": Lane}"""
-    data = open(path, "rb").read()
-    half = len(data) // 2
-    lanes = [Lane(data[:half]), Lane(data[half:])]
-    return {{1: "ping", 2: "pong"}[lane.role]: lane for lane in lanes}
+def by_end(path):
+    lanes = read_lanes(path)
+    return {"ping": lanes[PING], "pong": lanes[PONG]}
 
 
 def read_journeys(db):
@@ -89,7 +59,7 @@ def check_cookies(tap, case, lanes, journeys):
     bad, rung = [], 0
     for link, ends in lanes.items():
         for end, lane in ends.items():
-            want = sorted((cookie, vector) for cookie, vector, _ in lane.rings())
+            want = sorted((cookie, vector) for cookie, vector, _ in rings(lane))
             got = sorted((j["cookie"], j["vector"]) for j in journeys
                          if j["link"] == link and end_name(j["from"], link) == end)
             rung += len(want)
@@ -97,7 +67,7 @@ def check_cookies(tap, case, lanes, journeys):
                 bad.append((link, end, "stamps overrun"))
             elif got != want:
                 bad.append((link, end, len(got), len(want), sorted(set(got) ^ set(want))[:3]))
-    cookies = [c for ends in lanes.values() for lane in ends.values() for c, _, _ in lane.rings()]
+    cookies = [c for ends in lanes.values() for lane in ends.values() for c, _, _ in rings(lane)]
     tap.check(len(set(cookies)) == len(cookies), f"{case}: no two guests' doorbells are alike")
     tap.check(rung and len(journeys) == rung and not bad,
               f"{case}: each of {rung} journeys is the doorbell of one guest's stamp",
@@ -118,14 +88,14 @@ def distances(link, end, lane, journeys):
     low, high = [], []
     dispatch = {j["cookie"]: j["dispatch"] for j in journeys
                 if j["link"] == link and end_name(j["from"], link) == end}
-    for cookie, _, ns in lane.rings():
+    for cookie, _, ns in rings(lane):
         if cookie in dispatch:
             high.append(dispatch[cookie] - ns)
     for vector in {v for _, v, kind, _ in lane.stamps if kind == HANDLER}:
         ends = sorted(j["end"] for j in journeys if j["outcome"] == "delivered" and
                       j["link"] == link and end_name(j["to"], link) == end and
                       j["vector"] == vector)
-        ran = lane.handlers(vector)
+        ran = handlers(lane, vector)
         if len(ends) != len(ran):
             return None
         low += [end_ns - ns for end_ns, ns in zip(ends, ran)]
@@ -166,13 +136,13 @@ def check_case(tap, cc, case, args, out):
         code = int(open(base + ".code").read())
         errors = open(base + ".err").read().strip()
         report = json.load(open(base + ".json"))
-        journeys = read_journeys(sqlite3.connect(f"file:{base}.ivm?mode=ro", uri=True))
-        lanes = {os.path.basename(p)[:-len(".lanes")]: read_lanes(p)
+        journeys = read_journeys(open_recording(base + ".ivm"))
+        lanes = {os.path.basename(p)[:-len(".lanes")]: by_end(p)
                  for p in glob.glob(f"{base}.lanes/*.lanes")}
     except (OSError, ValueError, KeyError, sqlite3.Error, struct.error) as error:
         tap.check(False, f"{case}: ran", repr(error))
         return
-    tap.check(code == 0, f"{case}: bench exits 0", f"{code}: {errors[-600:]}".replace("\n", "\n# "))
+    tap.check(code == 0, f"{case}: bench exits 0", f"{code}: {errors[-600:]}")
     links = int(args[args.index("--links") + 1])
     tap.check(len(lanes) == links, f"{case}: {links} links", f"{len(lanes)}")
     cc.check_modes(tap, case, report["groups"])
@@ -186,17 +156,15 @@ def check_case(tap, cc, case, args, out):
     check_stamps(tap, case, lanes, journeys)
 
 
-def main():
-    cases, out, _ = sys.argv[1:]
-    cc = load_check_cases()
-    tap = cc.Tap()
+def main(cases, out, _):
+    cc = sibling("check-cases")
+    tap = Tap()
     for line in open(cases):
         name, _, args = line.strip().partition(" ")
         if name and not name.startswith("#"):
             check_case(tap, cc, name, args.split(), out)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
