@@ -387,11 +387,11 @@ static int libbpf_silent(enum libbpf_print_level level, const char *fmt, va_list
 /* Twice: a link page that is down is claimed only when it stays */
 static int scan(struct ivm_discover *d)
 {
-	int err = ivm_discover_scan(d, ivm_now_ns(), true);
+	int err = ivm_discover_scan(d, ivm_now_ns(), UINT64_MAX, true);
 
 	if (!err) {
 		g_usleep(SETTLE_MS * 1000);
-		err = ivm_discover_scan(d, ivm_now_ns(), true);
+		err = ivm_discover_scan(d, ivm_now_ns(), UINT64_MAX, true);
 	}
 	return err ? ivm_error(err, "cannot look for VMs in /proc") : 0;
 }
@@ -446,7 +446,7 @@ static int check_wires(struct ivm_discover *d, struct ivm_irqfds *irqfds, struct
 		if (!ivm_wires_check(l->wires, l->topology, NULL, NULL))
 			return 0;
 		g_usleep(SETTLE_MS * 1000);
-		err = ivm_discover_scan(d, ivm_now_ns(), true);
+		err = ivm_discover_scan(d, ivm_now_ns(), UINT64_MAX, true);
 		if (!err)
 			err = read_wires(irqfds, l);
 	}

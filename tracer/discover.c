@@ -49,7 +49,7 @@ struct page {
 	int fd;				/* ours: the page outlives its owner */
 	uint64_t first_ns;
 	uint64_t gone_ns;		/* 0 while there */
-	uint64_t down_ns;		/* its link went down then, not told yet; 0 */
+	uint64_t left_ns;		/* link or address went then, not told yet; 0 */
 	uint64_t torn_ns;		/* no consistent snapshot since, 0 */
 	bool torn_counted;
 	bool seen;			/* in the scan under way */
@@ -76,6 +76,7 @@ struct ivm_discover {
 	struct ivm_vcpus *vcpus;
 	struct ivm_discover_filter filter;
 	GHashTable *processes;		/* pid -> struct process */
+	uint64_t settled_ns;		/* events until then need nobody any more */
 	uint64_t vcpus_read_ns;
 	struct ivm_irqfds *irqfds;	/* NULL: not used */
 	struct ivm_ivshmem_ends *ivshmem;
@@ -333,26 +334,32 @@ static void note_torn(struct ivm_discover *d, struct page *page, uint64_t now_ns
 	}
 }
 
-/* Rings from before the link went down are still being worked off */
+/* Is something gone that doorbells from before are told by? */
+static bool takes_away(const struct ivm_linkpage *before, const struct ivm_linkpage *now)
+{
+	return (before->up && !now->up) || (before->bar0_address != IVM_LINKPAGE_NO_ADDR &&
+					    now->bar0_address == IVM_LINKPAGE_NO_ADDR);
+}
+
+/* Doorbells from before the link or the address went are still being worked off */
 static void update_end(struct ivm_discover *d, struct page *page, uint64_t now_ns)
 {
 	if (!page->end)
 		return;
-	if (page->snapshot.up || !page->end->page.up) {
-		page->down_ns = 0;
-	} else if (!page->down_ns) {
-		page->down_ns = now_ns;
+	if (!takes_away(&page->end->page, &page->snapshot))
+		page->left_ns = 0;
+	else if (!page->left_ns)
+		page->left_ns = now_ns;
+	if (page->left_ns && d->settled_ns < page->left_ns)
 		return;
-	} else if (now_ns - page->down_ns < IVM_DISCOVER_LINGER_NS) {
-		return;
-	}
+	page->left_ns = 0;
 	ivm_topology_update_end(d->topology, page->end, &page->snapshot);
 }
 
 /* With a thousand links most pages have not changed for a long time */
 static bool is_fresh(const struct page *page, bool everything)
 {
-	return !everything && page->valid && !page->torn_ns && !page->down_ns &&
+	return !everything && page->valid && !page->torn_ns && !page->left_ns &&
 	       ivm_linkpage_is_current(page->fd, &page->snapshot);
 }
 
@@ -522,14 +529,14 @@ static void claim_page(struct ivm_discover *d, struct process *process, struct p
 					 now_ns);
 }
 
-static void drop_gone_pages(struct ivm_discover *d, struct process *process, uint64_t now_ns)
+static void drop_gone_pages(struct ivm_discover *d, struct process *process)
 {
 	guint i = 0;
 
 	while (i < process->pages->len) {
 		struct page *page = g_ptr_array_index(process->pages, i);
 
-		if (!page->gone_ns || now_ns - page->gone_ns < IVM_DISCOVER_LINGER_NS) {
+		if (!page->gone_ns || d->settled_ns < page->gone_ns) {
 			i++;
 			continue;
 		}
@@ -602,7 +609,7 @@ static void refresh_process(struct ivm_discover *d, struct process *process, uin
 		refresh_page(d, process, page, now_ns, everything);
 		claim_page(d, process, page, now_ns);
 	}
-	drop_gone_pages(d, process, now_ns);
+	drop_gone_pages(d, process);
 }
 
 static void refresh_all(struct ivm_discover *d, uint64_t now_ns, bool everything)
@@ -617,7 +624,7 @@ static void refresh_all(struct ivm_discover *d, uint64_t now_ns, bool everything
 			process->gone_ns = now_ns;
 		process->seen = false;
 		refresh_process(d, process, now_ns, everything);
-		if (process->gone_ns && now_ns - process->gone_ns >= IVM_DISCOVER_LINGER_NS)
+		if (process->gone_ns && d->settled_ns >= process->gone_ns)
 			drop_process(d, process);
 	}
 	g_list_free(processes);
@@ -827,7 +834,7 @@ static void read_wires(struct ivm_discover *d, uint64_t now_ns)
 	gaps = ivm_irqfds_gaps(d->irqfds);
 	if (!gaps->lost && !gaps->torn) {
 		wires = ivm_wires_new(records);
-		d->wires_unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns);
+		d->wires_unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns, d->settled_ns);
 		check_wires(d, wires, now_ns);
 		ivm_wires_free(wires);
 	}
@@ -862,7 +869,7 @@ static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everythi
 {
 	if (!d->irqfds)
 		return;
-	ivm_ivshmem_ends_expire(d->ivshmem, now_ns);
+	ivm_ivshmem_ends_expire(d->ivshmem, d->settled_ns);
 	if (!everything && now_ns - d->wires_read_ns < wires_interval_ns(d))
 		return;
 	d->wires_read_ns = now_ns;
@@ -880,14 +887,19 @@ static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everythi
  * ivm_discover_scan() - brings the topology up to date
  * @d: the discovery
  * @now_ns: CLOCK_MONOTONIC
+ * @settled_ns: events until then were worked off.  Who is gone, or a link that is
+ *		down, stays in the topology until what happened before was
  * @everything: look at all processes, not only at those that are due
  *
  * Return: 0 or -errno.
  */
-int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything)
+int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, uint64_t settled_ns,
+		      bool everything)
 {
-	int err = visit_all(d, now_ns, everything);
+	int err;
 
+	d->settled_ns = settled_ns;
+	err = visit_all(d, now_ns, everything);
 	if (err)
 		return err;
 	refresh_all(d, now_ns, everything);

@@ -15,9 +15,6 @@
 
 #include "topology.h"
 
-/* What is gone leaves the topology so much later: its events are worked off then */
-#define IVM_DISCOVER_LINGER_NS	700000000ull
-
 /* A link that is coming up is seen in parts for so long at most */
 #define IVM_DISCOVER_SETTLE_NS	50000000ull
 
@@ -50,7 +47,8 @@ struct ivm_discover *ivm_discover_new(struct ivm_topology *topology, struct ivm_
 				      const struct ivm_discover_filter *filter);
 void ivm_discover_use_irqfds(struct ivm_discover *d, struct ivm_irqfds *irqfds);
 void ivm_discover_free(struct ivm_discover *d);
-int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, bool everything);
+int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, uint64_t settled_ns,
+		      bool everything);
 const struct ivm_discover_stats *ivm_discover_stats(const struct ivm_discover *d);
 
 #endif /* IVM_TRACER_DISCOVER_H */

@@ -422,7 +422,7 @@ static void follow(struct ivm_ivshmem_ends *f, struct bell *bell, uint64_t now_n
 		ivm_topology_pair(f->topology, bell->end, back->end);
 }
 
-static void drop_gone(struct ivm_ivshmem_ends *f, uint64_t now_ns)
+static void drop_gone(struct ivm_ivshmem_ends *f, uint64_t settled_ns)
 {
 	guint i = 0;
 
@@ -430,8 +430,7 @@ static void drop_gone(struct ivm_ivshmem_ends *f, uint64_t now_ns)
 		struct bell *bell = g_ptr_array_index(f->bells, i);
 		bool is_dead = bell->end && bell->end->dead;
 
-		if (!is_dead && (!bell->gone_ns ||
-				 now_ns - bell->gone_ns < IVM_DISCOVER_LINGER_NS)) {
+		if (!is_dead && (!bell->gone_ns || settled_ns < bell->gone_ns)) {
 			i++;
 			continue;
 		}
@@ -460,18 +459,19 @@ static bool has_unsettled(const struct ivm_ivshmem_ends *f)
  * @f: the finder
  * @wires: the reading
  * @now_ns: CLOCK_MONOTONIC
+ * @settled_ns: as for ivm_discover_scan()
  *
  * Return: true if some ends are believed only when they are still there
  * IVM_DISCOVER_SETTLE_NS later.
  */
 bool ivm_ivshmem_ends_refresh(struct ivm_ivshmem_ends *f, const struct ivm_wires *wires,
-			      uint64_t now_ns)
+			      uint64_t now_ns, uint64_t settled_ns)
 {
 	guint i;
 
 	f->wires = wires;
 	f->now_ns = now_ns;
-	drop_gone(f, now_ns);
+	drop_gone(f, settled_ns);
 	forget_reading(f);
 	ivm_wires_each(wires, note_target, f);
 	ivm_wires_each(wires, note_masked, f);
@@ -486,17 +486,17 @@ bool ivm_ivshmem_ends_refresh(struct ivm_ivshmem_ends *f, const struct ivm_wires
 		if (bell->seen)
 			follow(f, bell, now_ns);
 	}
-	drop_gone(f, now_ns);
+	drop_gone(f, settled_ns);
 	f->wires = NULL;
 	return has_unsettled(f);
 }
 
 /**
- * ivm_ivshmem_ends_expire() - lets go of what has been gone for long enough
+ * ivm_ivshmem_ends_expire() - lets go of the gone that nobody needs any more
  * @f: the finder
- * @now_ns: CLOCK_MONOTONIC
+ * @settled_ns: as for ivm_discover_scan()
  */
-void ivm_ivshmem_ends_expire(struct ivm_ivshmem_ends *f, uint64_t now_ns)
+void ivm_ivshmem_ends_expire(struct ivm_ivshmem_ends *f, uint64_t settled_ns)
 {
-	drop_gone(f, now_ns);
+	drop_gone(f, settled_ns);
 }

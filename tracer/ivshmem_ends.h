@@ -38,7 +38,7 @@ struct ivm_ivshmem_ends *ivm_ivshmem_ends_new(struct ivm_topology *topology,
 					      const struct ivm_ivshmem_host *host);
 void ivm_ivshmem_ends_free(struct ivm_ivshmem_ends *f);
 bool ivm_ivshmem_ends_refresh(struct ivm_ivshmem_ends *f, const struct ivm_wires *wires,
-			      uint64_t now_ns);
-void ivm_ivshmem_ends_expire(struct ivm_ivshmem_ends *f, uint64_t now_ns);
+			      uint64_t now_ns, uint64_t settled_ns);
+void ivm_ivshmem_ends_expire(struct ivm_ivshmem_ends *f, uint64_t settled_ns);
 
 #endif /* IVM_TRACER_IVSHMEM_ENDS_H */

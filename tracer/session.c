@@ -41,6 +41,7 @@ struct ivm_session {
 	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
 	GArray *held;			/* struct ivm_event by time, not complete yet */
 	uint64_t ran_ns;
+	uint64_t settled_ns;		/* events stamped before it were worked off */
 	uint64_t scanned_ns;
 	uint64_t armed_ns;
 	uint64_t stopped_ns;
@@ -160,7 +161,7 @@ static int scan(struct ivm_session *s, bool everything)
 	if (!everything && now - s->scanned_ns < SCAN_NS)
 		return 0;
 	s->scanned_ns = now;
-	err = ivm_discover_scan(s->discover, now, everything);
+	err = ivm_discover_scan(s->discover, now, s->armed_ns ? s->settled_ns : now, everything);
 	if (err)
 		return fail(s, err, "cannot look for VMs in /proc");
 	err = write_topology(s, now);
@@ -319,6 +320,7 @@ static int work_off(struct ivm_session *s)
 		return err;
 	s->ran_ns = now;
 	err = run_until(s, s->source->complete_ns);
+	s->settled_ns = s->source->complete_ns;
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -410,9 +412,9 @@ static int settle(struct ivm_session *s)
 		err = run_until(s, UINT64_MAX);
 	/* Nothing is left to be worked off, so nobody needs the gone any more */
 	if (!err)
-		err = ivm_discover_scan(s->discover, now, true);
+		err = ivm_discover_scan(s->discover, now, UINT64_MAX, true);
 	if (!err)
-		err = ivm_discover_scan(s->discover, now + IVM_DISCOVER_LINGER_NS, false);
+		err = ivm_discover_scan(s->discover, now, UINT64_MAX, false);
 	if (!err && s->source->ops->flush)
 		err = source_result(s, s->source->ops->flush(s->source));
 	if (!err)

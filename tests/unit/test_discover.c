@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,12 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "device/ivm-regs.h"
+#include "tracer/discover.h"
+#include "tracer/irqfds.h"
 #include "tracer/linkpage.h"
+#include "tracer/vcpus.h"
 
 static void fill(struct ivm_linkpage *page)
 {
@@ -239,6 +245,176 @@ static void test_read_against_writer(void **state)
 	close(fd);
 }
 
+/* ---- what is found ---- */
+
+/* What BPF programs read is not asked for here */
+int ivm_irqfds_read(struct ivm_irqfds *f, GArray *records)
+{
+	(void)f;
+	(void)records;
+	fail();
+	return -ENOSYS;
+}
+
+const struct ivm_irqfds_gaps *ivm_irqfds_gaps(const struct ivm_irqfds *f)
+{
+	(void)f;
+	fail();
+	return NULL;
+}
+
+int ivm_vcpus_read(struct ivm_vcpus *v, const pid_t *tgids, unsigned int count, ivm_vcpu_fn fn,
+		   void *arg)
+{
+	(void)v;
+	(void)tgids;
+	(void)count;
+	(void)fn;
+	(void)arg;
+	fail();
+	return -ENOSYS;
+}
+
+#define FIRST_NS	1000000000ull
+#define DOORBELL	(0x80000000 + IVM_DOORBELL_BASE)
+
+/* A process that stands for a VM: it has the descriptor of a link page */
+struct host {
+	struct ivm_topology *topology;
+	struct ivm_discover *discover;
+	struct ivm_linkpage *page;
+	pid_t vm;
+};
+
+static struct ivm_linkpage *map_page(int fd)
+{
+	struct ivm_linkpage *page;
+
+	assert_int_equal(ftruncate(fd, sizeof(*page)), 0);
+	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(page, MAP_FAILED);
+	return page;
+}
+
+static pid_t start_vm(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(60);
+		for (;;)
+			pause();
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void stop_vm(struct host *h)
+{
+	kill(h->vm, SIGKILL);
+	assert_int_equal(waitpid(h->vm, NULL, 0), h->vm);
+}
+
+static void set_up(struct host *h)
+{
+	int fd = memfd_create(IVM_LINKPAGE_NAME, 0);
+
+	assert_true(fd >= 0);
+	h->page = map_page(fd);
+	fill(h->page);
+	h->vm = start_vm();
+	close(fd);
+	h->topology = ivm_topology_new();
+	h->discover = ivm_discover_new(h->topology, NULL,
+				       &(struct ivm_discover_filter){ .pid = h->vm });
+}
+
+static void tear_down(struct host *h)
+{
+	ivm_discover_free(h->discover);
+	ivm_topology_free(h->topology);
+	munmap(h->page, sizeof(*h->page));
+}
+
+static void scan(struct host *h, uint64_t now_ns, uint64_t settled_ns)
+{
+	assert_int_equal(ivm_discover_scan(h->discover, now_ns, settled_ns, true), 0);
+}
+
+static bool rings(const struct host *h)
+{
+	return ivm_topology_has_doorbell(h->topology, h->vm, DOORBELL);
+}
+
+/*
+ * Events are worked off later than they happen.  However long that takes, who
+ * is gone meanwhile is needed to tell whose they were.
+ */
+static void expect_needed_until_settled(struct host *h)
+{
+	scan(h, FIRST_NS, FIRST_NS - 1);
+	assert_true(rings(h));
+	scan(h, FIRST_NS + 60 * FIRST_NS, FIRST_NS - 1);
+	assert_true(rings(h));
+	scan(h, FIRST_NS + 61 * FIRST_NS, FIRST_NS);
+	assert_false(rings(h));
+}
+
+static void test_unmapped_doorbells(void **state)
+{
+	struct host h;
+
+	(void)state;
+	set_up(&h);
+	scan(&h, 0, 0);
+	assert_true(rings(&h));
+	h.page->bar0_address = IVM_LINKPAGE_NO_ADDR;
+	h.page->seq += 2;
+	expect_needed_until_settled(&h);
+	stop_vm(&h);
+	tear_down(&h);
+}
+
+static void test_ends_that_went(void **state)
+{
+	struct host h;
+
+	(void)state;
+	set_up(&h);
+	scan(&h, 0, 0);
+	assert_true(rings(&h));
+	stop_vm(&h);
+	expect_needed_until_settled(&h);
+	tear_down(&h);
+}
+
+static void test_links_that_went_down(void **state)
+{
+	const struct ivm_end *end;
+	struct host h;
+
+	(void)state;
+	set_up(&h);
+	scan(&h, 0, 0);
+	end = ivm_topology_end(h.topology, 1);
+	assert_non_null(end);
+	h.page->up = 0;
+	h.page->seq += 2;
+	scan(&h, FIRST_NS, FIRST_NS - 1);
+	assert_true(end->page.up);
+	scan(&h, 61 * FIRST_NS, FIRST_NS - 1);
+	assert_true(end->page.up);
+	scan(&h, 62 * FIRST_NS, FIRST_NS);
+	assert_false(end->page.up);
+	h.page->up = 1;
+	h.page->seq += 2;
+	scan(&h, 63 * FIRST_NS, FIRST_NS);
+	assert_true(end->page.up);
+	stop_vm(&h);
+	tear_down(&h);
+}
+
 /* ---- names ---- */
 
 #define ASSERT_NAME(expected, cmdline) do {						\
@@ -310,6 +486,9 @@ int main(void)
 		cmocka_unit_test(test_read_short),
 		cmocka_unit_test(test_read_torn),
 		cmocka_unit_test(test_read_against_writer),
+		cmocka_unit_test(test_unmapped_doorbells),
+		cmocka_unit_test(test_ends_that_went),
+		cmocka_unit_test(test_links_that_went_down),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_names),
 		cmocka_unit_test(test_long_names),

@@ -11,6 +11,8 @@
 #include "../../tracer/discover.h"
 #include "../../tracer/ivshmem_ends.h"
 
+/* Events are worked off so much later */
+#define LAG_NS		700000000ull
 #define BELL		0x8000000c
 #define MSI_ADDRESS	0xfee00000
 #define MSI_DATA	0x28
@@ -126,7 +128,7 @@ static void refresh(struct fixture *f)
 {
 	struct ivm_wires *w = ivm_wires_new(f->records);
 
-	ivm_ivshmem_ends_refresh(f->ends, w, f->now_ns);
+	ivm_ivshmem_ends_refresh(f->ends, w, f->now_ns, f->now_ns - LAG_NS);
 	ivm_wires_free(w);
 }
 
@@ -258,10 +260,10 @@ static void another_peer_of_that_number_is_another_end(void **state)
 	f.now_ns -= 1;
 	assert_ptr_equal(ring(&f, 10, 1, 0), old);
 	assert_false(old->dead);
-	f.now_ns += 1 + IVM_DISCOVER_LINGER_NS;
+	f.now_ns += 1 + LAG_NS;
 	refresh(&f);
 	assert_true(old->dead);
-	f.now_ns -= IVM_DISCOVER_LINGER_NS + 1;
+	f.now_ns -= LAG_NS + 1;
 	assert_null(ring(&f, 10, 1, 0));
 	tear_down(&f);
 }
@@ -386,13 +388,13 @@ static void anyone_may_be_a_writer(void **state)
 	assert_int_equal(end->page.vectors, 0);
 	assert_int_equal(f.topology->ends->len, 3);
 	/* Both ends stay as long as the writer has the descriptor, and no longer */
-	f.now_ns += 2 * IVM_DISCOVER_LINGER_NS;
+	f.now_ns += 2 * LAG_NS;
 	settle(&f);
 	assert_false(end->dead);
 	assert_false(end->peer->dead);
 	g_array_remove_index(f.records, 2);
 	settle(&f);
-	f.now_ns += IVM_DISCOVER_LINGER_NS;
+	f.now_ns += LAG_NS;
 	settle(&f);
 	assert_true(end->dead);
 	assert_null(ivm_topology_eventfd(f.topology, NO_VM, 8, &v));
@@ -414,7 +416,7 @@ static void a_descriptor_that_is_another_eventfd_now(void **state)
 	assert_int_equal(ivm_topology_eventfd(f.topology, NO_VM, 8, &v)->peer->vm->tgid, 10);
 	g_array_index(f.records, struct ivm_irqfd_record, 2).eventfd = 6;
 	settle(&f);
-	f.now_ns += IVM_DISCOVER_LINGER_NS;
+	f.now_ns += LAG_NS;
 	settle(&f);
 	assert_int_equal(ivm_topology_eventfd(f.topology, NO_VM, 8, &v)->peer->vm->tgid, 11);
 	tear_down(&f);
