@@ -427,6 +427,7 @@ int ivm_report_print_json(const struct ivm_report *r, FILE *out)
 	add_text(o, "schema", "ivmtrace-report/1");
 	json_object_object_add(o, "host", host(r));
 	json_object_object_add(o, "recording", recording(r));
+	json_object_object_add(o, "environment", ivm_facts_json(r->facts));
 	json_object_object_add(o, "lost", lost(r));
 	json_object_object_add(o, "vms", vms(r));
 	json_object_object_add(o, "groups", all_groups);

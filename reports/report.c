@@ -458,6 +458,8 @@ int ivm_report_load(sqlite3 *db, struct ivm_report **report)
 	if (!err)
 		err = read_all_rtt(r);
 	if (!err)
+		err = ivm_facts_load(db, &r->facts);
+	if (!err)
 		err = ivm_breakdown_load(db, &r->breakdown);
 	if (err) {
 		ivm_report_free(r);
@@ -475,6 +477,8 @@ void ivm_report_free(struct ivm_report *r)
 	if (!r)
 		return;
 	ivm_breakdown_free(r->breakdown);
+	if (r->facts)
+		g_ptr_array_unref(r->facts);
 	g_hash_table_destroy(r->meta);
 	g_ptr_array_free(r->hooks, TRUE);
 	g_ptr_array_free(r->lost, TRUE);

@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "breakdown.h"
+#include "environment.h"
 #include "own_cost.h"
 
 enum ivm_report_format {
@@ -94,6 +95,7 @@ struct ivm_report {
 	uint64_t lost_records;	/* of all sources that lose records */
 	uint64_t unmatched;
 	uint64_t disordered;
+	GPtrArray *facts;	/* struct ivm_fact *, see environment.h */
 	GPtrArray *problems;	/* char *: counts that contradict each other */
 };
 

@@ -273,8 +273,11 @@ static void print_header(struct printer *p)
 	g_autofree char *host = g_strdup_printf("%s %s, rig %s, backend %s", meta(p->r, "kernel"),
 						meta(p->r, "arch"), meta(p->r, "rig"),
 						meta(p->r, "backend"));
+	g_autofree char *machine = ivm_facts_summary(p->r->facts);
 
 	line(p->out, "host", host);
+	if (machine)
+		line(p->out, "machine", machine);
 	print_recorded(p);
 	print_vms(p);
 	print_hooks(p);

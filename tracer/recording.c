@@ -63,6 +63,8 @@ static const char schema[] =
 	" effect_high REAL NOT NULL, probed_journeys INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
 	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;"
+	"CREATE TABLE environment (vm INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+	" PRIMARY KEY (vm, key)) WITHOUT ROWID;"
 	"CREATE TABLE shapes (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
 	" configured TEXT NOT NULL, outcome TEXT NOT NULL, from_end INTEGER NOT NULL,"
 	" to_end INTEGER, vector INTEGER NOT NULL, irq_vector INTEGER,"
@@ -382,6 +384,14 @@ int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char
 {
 	return insert(r, "INSERT OR REPLACE INTO hooks VALUES (?,?,?,?,?)", "ttiii", name, state,
 		      fired, missed, run_ns);
+}
+
+/* Of a VM, or of the host if @vm is 0; a second value replaces the first */
+int ivm_recording_add_fact(struct ivm_recording *r, uint32_t vm, const char *key,
+			   const char *value)
+{
+	return insert(r, "INSERT OR REPLACE INTO environment VALUES (?,?,?)", "itt", (uint64_t)vm,
+		      key, value);
 }
 
 /* Counts of one source add up; sources are listed in docs/recording.md */

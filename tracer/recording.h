@@ -83,6 +83,8 @@ int ivm_recording_set_u64(struct ivm_recording *r, const char *key, uint64_t val
 int ivm_recording_add_topology(struct ivm_recording *r, const struct ivm_topology *t);
 int ivm_recording_add_hook(struct ivm_recording *r, const char *name, const char *state,
 			   uint64_t fired, uint64_t missed, uint64_t run_ns);
+int ivm_recording_add_fact(struct ivm_recording *r, uint32_t vm, const char *key,
+			   const char *value);
 int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
 bool ivm_recording_is_selective(const struct ivm_recording *r);

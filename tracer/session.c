@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "discover.h"
+#include "environment.h"
 #include "irqfds.h"
 #include "replay.h"
 #include "session.h"
@@ -37,6 +38,8 @@ struct ivm_session {
 	struct ivm_topology *topology;
 	struct ivm_assemble *assemble;
 	struct ivm_stamps *stamps;
+	struct ivm_environment *environment;
+	uint64_t environment_of;	/* version of the topology it was read at */
 	struct ivm_recording *recording;
 	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
 	GArray *held;			/* struct ivm_event by time, not complete yet */
@@ -167,6 +170,10 @@ static int scan(struct ivm_session *s, bool everything)
 	err = write_topology(s, now);
 	if (err)
 		return fail(s, err, "cannot write the events");
+	if (s->environment_of != s->topology->version) {
+		s->environment_of = s->topology->version;
+		ivm_environment_follow(s->environment, s->topology, false);
+	}
 	/* A stamp may come the moment its journey begins */
 	ivm_stamps_follow(s->stamps);
 	err = source_result(s, s->source->ops->follow(s->source, s->topology));
@@ -250,6 +257,7 @@ static int open_parts(struct ivm_session *s)
 		return err;
 	s->vcpus = ivm_vcpus_open();
 	s->topology = ivm_topology_new();
+	s->environment = ivm_environment_new();
 	s->discover = ivm_discover_new(s->topology, s->vcpus, &filter);
 	if (s->opts.wires) {
 		s->irqfds = ivm_irqfds_open();
@@ -300,6 +308,7 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	if (err)
 		return fail(s, err, "cannot write the recording");
 	stamp_start(s);
+	ivm_environment_read_host(s->environment, "");
 	s->armed_ns = ivm_now_ns();
 	if (s->raw)
 		ivm_replay_write_arm(s->raw, s->armed_ns);
@@ -439,6 +448,7 @@ int ivm_session_stop(struct ivm_session *s)
 		err = ivm_stamps_stop(s->stamps, s->stopped_ns);
 	s->source->ops->disarm(s->source);
 	s->stopped = true;
+	ivm_environment_follow(s->environment, s->topology, true);
 	if (!err)
 		err = settle(s);
 	s->source->ops->read_hooks(s->source);
@@ -580,6 +590,8 @@ int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording)
 	if (!err)
 		err = ivm_recording_add_topology(recording, s->topology);
 	if (!err)
+		err = ivm_environment_write(s->environment, recording);
+	if (!err)
 		err = record_hooks(s, recording);
 	if (!err)
 		err = ivm_recording_add_assembly(recording, s->assemble);
@@ -720,6 +732,7 @@ void ivm_session_close(struct ivm_session *s)
 	ivm_discover_free(s->discover);
 	ivm_irqfds_close(s->irqfds);
 	ivm_vcpus_close(s->vcpus);
+	ivm_environment_free(s->environment);
 	ivm_topology_free(s->topology);
 	if (s->held)
 		g_array_unref(s->held);

@@ -14,6 +14,13 @@ INSERT INTO ends VALUES
 	(4, 4, 3, 'a-b', 'client', 'irqfd', 1, 1048576, 1, 900000000),
 	(5, 5, 6, 'a-b', 'server', 'direct', 1, 1048576, 1, 900000000),
 	(6, 6, 5, 'a-b', 'client', 'direct', 1, 1048576, 1, 900000000);
+INSERT INTO environment VALUES (0, 'kernel', '6.18.44'), (0, 'cpu', 'AMD EPYC 7R13'),
+	(0, 'cpus.online', '0-1'), (0, 'cpufreq.governor', 'performance'),
+	(0, 'kvm.halt_poll_ns', '200000'), (0, 'kvm.avic', 'N'),
+	(0, 'mitigation.retbleed', 'Mitigation: untrained return thunk; SMT vulnerable');
+INSERT INTO environment SELECT id, 'qemu.version', '7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)' FROM vms;
+INSERT INTO environment SELECT id, 'command_line', 'qemu-system-x86_64 -name ' || name FROM vms;
+INSERT INTO environment SELECT id, 'vcpu.0', '1 fifo 10' FROM vms;
 INSERT INTO hooks VALUES ('kvm_exit', 'silent', 0, 0, 0), ('kvm_entry', 'silent', 0, 0, 0),
 	('kvm_inj_virq', 'silent', 0, 0, 0), ('kvm_mmio', 'tp_btf', 5200, 0, 900000),
 	('kvm_msi_set_irq', 'tp_btf', 5200, 0, 900000), ('kvm_eoi', 'tp_btf', 5100, 0, 900000),
