@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ivmtrace report: the breakdown of a recording */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../tracer/command.h"
 #include "../tracer/error.h"
@@ -21,9 +23,27 @@ struct report_args {
 
 static struct report_args args;
 
+struct format {
+	const char *name;
+	int (*print)(const struct ivm_report *r, FILE *out);
+};
+
+static int print_text(const struct ivm_report *r, FILE *out)
+{
+	return ivm_report_print_text(r, (enum ivm_by)args.by_index, out);
+}
+
+/* NULL-terminated; the first one is the default */
+static const struct format formats[] = {
+	{ "text", print_text },
+	{ "json", ivm_report_print_json },
+	{ "perfetto", ivm_report_print_perfetto },
+	{ 0 }
+};
+
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default) or json, schema ivmtrace-report/1", "FORMAT" },
+	  "text (default), json (schema ivmtrace-report/1) or perfetto", "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
 	  "Group by vector, link (default) or mode; text only", "WHAT" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
@@ -42,74 +62,80 @@ static const struct ivm_options options = {
 
 static int parse_values(void)
 {
-	static const char *const formats[] = { "text", "json", NULL };
+	const char *format_names[G_N_ELEMENTS(formats)];
 	static const char *const groupings[] = { "vector", "link", "mode", NULL };
+	unsigned int i;
 	int err;
 
-	args.format_index = IVM_REPORT_TEXT;
+	for (i = 0; i < G_N_ELEMENTS(formats); i++)
+		format_names[i] = formats[i].name;
+	args.format_index = 0;
 	args.by_index = IVM_BY_LINK;
-	err = ivm_parse_choice("--format", args.format, formats, &args.format_index);
+	err = ivm_parse_choice("--format", args.format, format_names, &args.format_index);
 	if (!err)
 		err = ivm_parse_choice("--by", args.by, groupings, &args.by_index);
-	if (!err && args.by && args.format_index == IVM_REPORT_JSON)
-		err = ivm_fail("--by: JSON always has a group for each vector");
+	if (!err && args.by && formats[args.format_index].print != print_text)
+		err = ivm_fail("--by: only text has groups of any kind");
 	return err;
 }
 
 static int print(const struct ivm_report *r, FILE *out)
 {
-	if (args.format_index == IVM_REPORT_JSON)
-		return ivm_report_print_json(r, out);
-	return ivm_report_print_text(r, (enum ivm_by)args.by_index, out);
+	return formats[args.format_index].print(r, out);
+}
+
+static int print_and_close(const struct ivm_report *r, const char *path, FILE *out)
+{
+	int err, failed;
+
+	errno = 0;
+	err = print(r, out);
+	failed = ferror(out) ? EIO : 0;
+	if (fclose(out))
+		failed = errno ? errno : EIO;
+	if (!err && failed)
+		err = ivm_error(-failed, "cannot write %s", path);
+	return err;
 }
 
 /* A device, a pipe or /dev/stdout is written to; it must not be renamed over */
-static int write_in_place(const char *path, const char *text)
+static int print_in_place(const struct ivm_report *r, const char *path)
 {
 	FILE *out = fopen(path, "w");
-	int err = 0;
 
 	if (!out)
 		return ivm_error(-errno, "cannot write %s", path);
-	if (fputs(text, out) == EOF)
-		err = -errno;
-	if (fclose(out) && !err)
-		err = -errno;
-	return err ? ivm_error(err, "cannot write %s", path) : 0;
+	return print_and_close(r, path, out);
 }
 
-/* A file's name is taken only when all of it is written */
-static int write_output(const char *path, const char *text)
+/* @path is taken only when all of it is written */
+static int print_and_rename(const struct ivm_report *r, const char *path)
 {
-	g_autoptr(GError) error = NULL;
-	struct stat st;
-	char *real;
-	int err = 0;
+	g_autofree char *tmp = g_strdup_printf("%s.tmp-XXXXXX", path);
+	int err, fd = g_mkstemp_full(tmp, O_RDWR | O_CLOEXEC, 0666);
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 
-	if (!stat(path, &st) && !S_ISREG(st.st_mode))
-		return write_in_place(path, text);
-	real = realpath(path, NULL);
-	if (!g_file_set_contents(real ? real : path, text, -1, &error))
-		err = ivm_fail("cannot write %s: %s", path, error->message);
-	free(real);
+	if (!out)
+		return ivm_error(-errno, "cannot write %s", path);
+	err = print_and_close(r, path, out);
+	if (!err && rename(tmp, path))
+		err = ivm_error(-errno, "cannot write %s", path);
+	if (err)
+		unlink(tmp);
 	return err;
 }
 
 static int print_to_file(const struct ivm_report *r, const char *path)
 {
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *out = open_memstream(&text, &bytes);
+	struct stat st;
+	char *real;
 	int err;
 
-	if (!out)
-		return ivm_error(-errno, "cannot write %s", path);
-	err = print(r, out);
-	if (fclose(out) && !err)
-		err = ivm_error(-errno, "cannot write %s", path);
-	if (!err)
-		err = write_output(path, text);
-	free(text);
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return print_in_place(r, path);
+	real = realpath(path, NULL);
+	err = print_and_rename(r, real ? real : path);
+	free(real);
 	return err;
 }
 

@@ -3,7 +3,7 @@
 # make check-vm: real QEMU and KVM, here and in the lab; make soak: the same with
 # large counts, an hour and more.
 
-VM_TESTS = $(VM_CHECKS) $(sort $(wildcard tests/vm/*.t))
+VM_TESTS = $(VM_CHECKS) $(sort $(wildcard tests/vm/*.t tests/page/*.t))
 VM_ENV   = IVM_OUT=$(abspath $(O)) IVMTRACE=$(abspath $(O))/ivmtrace IVM_TEST_BASE=tests/ \
 	   IVM_TEST_LOGS=$(O)/vm/logs
 
