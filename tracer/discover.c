@@ -28,14 +28,21 @@
 
 #define MSEC_NS		1000000ull
 #define SEC_NS		1000000000ull
-#define YOUNG_NS	(10 * SEC_NS)	/* may still become a VM at any time */
-#define VM_CHECK_NS	(500 * MSEC_NS)	/* for new link pages of a VM */
-#define OTHER_CHECK_NS	(3 * SEC_NS)
+#define VM_CHECK_NS	(2 * SEC_NS)	/* for new link pages of a VM */
+#define OTHER_CHECK_NS	(3 * SEC_NS)	/* ... of a process that may become one */
+#define CHECK_AGE	4		/* the young are looked at after so small a part of their age */
 #define CHECK_REST	100		/* times as long as a check took, before the next */
+#define LIST_NS		(3 * SEC_NS)	/* between looks at all of /proc at the latest */
+#define YOUNG_NS	(10 * SEC_NS)	/* a VM may still be setting up its devices */
+
+/* The kernel's tables: how soon, which part of a CPU at most, how late at the latest */
 #define VCPU_CHECK_NS	(2 * SEC_NS)	/* vCPUs may move to another thread */
 #define WIRES_CHECK_NS	(500 * MSEC_NS)
-#define WIRES_COST	50		/* ... but no more than one part in so many of a CPU */
-#define WIRES_LIMIT_NS	(3 * SEC_NS)	/* ... unless that makes it later than this */
+#define TABLE_COST	400
+#define TABLE_YOUNG_COST 50
+#define TABLE_LIMIT_NS	(10 * SEC_NS)
+#define TABLE_YOUNG_LIMIT_NS (3 * SEC_NS)
+
 #define CONTRADICTS_NS	(2 * SEC_NS)	/* a guest setting up its interrupts is faster */
 #define TORN_NS		SEC_NS		/* a page that is being written for longer is lost */
 
@@ -47,6 +54,7 @@
 struct page {
 	uint64_t inode;
 	int fd;				/* ours: the page outlives its owner */
+	const struct ivm_linkpage *head;	/* mapped once it is valid; NULL if it cannot be */
 	uint64_t first_ns;
 	uint64_t gone_ns;		/* 0 while there */
 	uint64_t left_ns;		/* link or address went then, not told yet; 0 */
@@ -77,7 +85,11 @@ struct ivm_discover {
 	struct ivm_discover_filter filter;
 	GHashTable *processes;		/* pid -> struct process */
 	uint64_t settled_ns;		/* events until then need nobody any more */
+	uint64_t boot_ns;		/* CLOCK_BOOTTIME at the scan under way */
+	unsigned int last_pid;		/* as of the last look at all of /proc */
+	uint64_t listed_ns;
 	uint64_t vcpus_read_ns;
+	uint64_t vcpus_cost_ns;		/* CPU time of the last reading */
 	struct ivm_irqfds *irqfds;	/* NULL: not used */
 	struct ivm_ivshmem_ends *ivshmem;
 	uint64_t wires_read_ns;
@@ -92,6 +104,7 @@ static void page_free(gpointer p)
 {
 	struct page *page = p;
 
+	ivm_linkpage_unmap(page->head);
 	if (page->fd >= 0)
 		close(page->fd);
 	g_free(page);
@@ -192,28 +205,39 @@ static pid_t read_parent(pid_t pid)
 	return (pid_t)read_stat(pid, 4);
 }
 
-static bool is_young(const struct process *process)
+static uint64_t read_clock(clockid_t clock)
 {
-	struct timespec boot;
-	uint64_t age_ns;
+	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	age_ns = boot.tv_sec * SEC_NS + boot.tv_nsec -
-		 process->start_ticks * (SEC_NS / sysconf(_SC_CLK_TCK));
-	return (int64_t)age_ns < (int64_t)YOUNG_NS;
+	clock_gettime(clock, &now);
+	return now.tv_sec * SEC_NS + now.tv_nsec;
 }
 
-static bool is_due(const struct process *process, uint64_t now_ns, bool everything)
+/* The clock that start times count in is coarse: one that starts now may be ahead */
+static uint64_t age_ns(const struct ivm_discover *d, const struct process *process)
 {
-	uint64_t interval_ns = process->has_kvm || process->pages->len ? VM_CHECK_NS
-								       : OTHER_CHECK_NS;
+	uint64_t start_ns = process->start_ticks * (SEC_NS / sysconf(_SC_CLK_TCK));
+
+	return d->boot_ns > start_ns ? d->boot_ns - start_ns : 0;
+}
+
+static bool may_have_pages(const struct process *process)
+{
+	return process->has_kvm || process->pages->len;
+}
+
+static bool is_due(const struct ivm_discover *d, const struct process *process, uint64_t now_ns,
+		   bool everything)
+{
+	uint64_t interval_ns = MIN(age_ns(d, process) / CHECK_AGE,
+				   may_have_pages(process) ? VM_CHECK_NS : OTHER_CHECK_NS);
 
 	if (everything || !process->checked_ns)
 		return true;
 	/* A process with thousands of descriptors must not keep us busy */
 	if (now_ns - process->checked_ns < CHECK_REST * process->check_took_ns)
 		return false;
-	return is_young(process) || now_ns - process->checked_ns >= interval_ns;
+	return now_ns - process->checked_ns >= interval_ns;
 }
 
 static struct page *find_page(const struct process *process, uint64_t inode)
@@ -360,7 +384,7 @@ static void update_end(struct ivm_discover *d, struct page *page, uint64_t now_n
 static bool is_fresh(const struct page *page, bool everything)
 {
 	return !everything && page->valid && !page->torn_ns && !page->left_ns &&
-	       ivm_linkpage_is_current(page->fd, &page->snapshot);
+	       ivm_linkpage_is_current(page->fd, page->head, &page->snapshot);
 }
 
 static void refresh_page(struct ivm_discover *d, struct process *process, struct page *page,
@@ -382,6 +406,8 @@ static void refresh_page(struct ivm_discover *d, struct process *process, struct
 		err = ivm_linkpage_check(&snapshot, &why);
 	if (!err) {
 		page->snapshot = snapshot;
+		if (!page->valid)
+			page->head = ivm_linkpage_map(page->fd);
 		page->valid = true;
 		update_end(d, page, now_ns);
 		return;
@@ -560,17 +586,17 @@ static void visit(struct ivm_discover *d, pid_t pid, uint64_t now_ns, bool every
 	struct process *process = g_hash_table_lookup(d->processes, GINT_TO_POINTER(pid));
 	uint64_t start_ticks;
 
-	if (process && !is_due(process, now_ns, everything)) {
+	if (process && !is_due(d, process, now_ns, everything)) {
 		process->seen = true;
 		return;
 	}
 	start_ticks = read_start_ticks(pid);
+	if (!start_ticks)
+		return;
 	if (process && process->start_ticks != start_ticks) {
 		drop_process(d, process);
 		process = NULL;
 	}
-	if (!start_ticks)
-		return;
 	if (!process) {
 		process = g_new0(struct process, 1);
 		process->pid = pid;
@@ -582,11 +608,42 @@ static void visit(struct ivm_discover *d, pid_t pid, uint64_t now_ns, bool every
 	check_descriptors(d, process, now_ns);
 }
 
+/* The number that was given to a process or thread last, of any; 0 if unknown */
+static unsigned int read_last_pid(void)
+{
+	g_autofree char *text = NULL;
+	const char *at;
+
+	if (!g_file_get_contents("/proc/loadavg", &text, NULL, NULL))
+		return 0;
+	at = strrchr(text, ' ');
+	return at ? strtoul(at, NULL, 10) : 0;
+}
+
+static void visit_known(struct ivm_discover *d, uint64_t now_ns)
+{
+	GList *pids = g_hash_table_get_keys(d->processes);
+	GList *l;
+
+	for (l = pids; l; l = l->next)
+		visit(d, GPOINTER_TO_INT(l->data), now_ns, false);
+	g_list_free(pids);
+}
+
+/* Where no process was born there is none to be found */
 static int visit_all(struct ivm_discover *d, uint64_t now_ns, bool everything)
 {
-	DIR *dir = opendir("/proc");
+	unsigned int last_pid = read_last_pid();
 	struct dirent *entry;
+	DIR *dir;
 
+	if (!everything && last_pid && last_pid == d->last_pid && now_ns - d->listed_ns < LIST_NS) {
+		visit_known(d, now_ns);
+		return 0;
+	}
+	d->last_pid = last_pid;
+	d->listed_ns = now_ns;
+	dir = opendir("/proc");
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir)))
@@ -642,21 +699,45 @@ static void note_vcpu(void *arg, const struct ivm_vcpu_seen *vcpu)
 		ivm_topology_set_vcpu(d->topology, vm, vcpu->vcpu_id, vcpu->tid);
 }
 
-static unsigned int known_vcpus(const struct ivm_discover *d, const struct ivm_vm *vm)
+static bool has_young_vm(const struct ivm_discover *d)
 {
-	unsigned int known = 0;
-	guint i;
+	GHashTableIter it;
+	gpointer value;
 
-	for (i = 0; i < d->topology->vcpus->len; i++)
-		if (((struct ivm_vcpu *)g_ptr_array_index(d->topology->vcpus, i))->vm == vm)
-			known++;
-	return known;
+	g_hash_table_iter_init(&it, d->processes);
+	while (g_hash_table_iter_next(&it, NULL, &value))
+		if (may_have_pages(value) && age_ns(d, value) < YOUNG_NS)
+			return true;
+	return false;
+}
+
+/*
+ * Reading a table means looking at all open files of the host: how often that is
+ * done depends on how long it takes, and on whether there may be news at all.
+ */
+static uint64_t table_interval_ns(const struct ivm_discover *d, uint64_t cost_ns, uint64_t least_ns)
+{
+	if (has_young_vm(d))
+		return CLAMP(TABLE_YOUNG_COST * cost_ns, least_ns, TABLE_YOUNG_LIMIT_NS);
+	return CLAMP(TABLE_COST * cost_ns, least_ns, TABLE_LIMIT_NS);
+}
+
+static int read_vcpus(struct ivm_discover *d, const GArray *tgids, uint64_t now_ns)
+{
+	uint64_t begin_ns = read_clock(CLOCK_THREAD_CPUTIME_ID);
+	int err;
+
+	d->vcpus_read_ns = now_ns;
+	err = ivm_vcpus_read(d->vcpus, (pid_t *)tgids->data, tgids->len, note_vcpu, d);
+	d->vcpus_cost_ns = read_clock(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
+	return err;
 }
 
 static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
 {
 	g_autoptr(GArray) tgids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	bool due = now_ns - d->vcpus_read_ns >= VCPU_CHECK_NS;
+	bool due = now_ns - d->vcpus_read_ns >=
+		   table_interval_ns(d, d->vcpus_cost_ns, VCPU_CHECK_NS);
 	struct process *process;
 	unsigned int known;
 	GHashTableIter it;
@@ -668,14 +749,13 @@ static int refresh_vcpus(struct ivm_discover *d, uint64_t now_ns)
 		if (!process->vm || process->gone_ns)
 			continue;
 		g_array_append_val(tgids, process->pid);
-		known = known_vcpus(d, process->vm);
+		known = process->vm->vcpus;
 		/* One whose descriptors were looked at too early has more by now */
 		due |= known != process->vcpu_fds || (process->has_kvm && !known);
 	}
 	if (!due || !tgids->len || !d->vcpus)
 		return 0;
-	d->vcpus_read_ns = now_ns;
-	return ivm_vcpus_read(d->vcpus, (pid_t *)tgids->data, tgids->len, note_vcpu, d);
+	return read_vcpus(d, tgids, now_ns);
 }
 
 /* ---- what KVM has bound to eventfds ---- */
@@ -812,19 +892,11 @@ static void check_wires(struct ivm_discover *d, const struct ivm_wires *wires, u
 	}
 }
 
-static uint64_t cpu_time_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * SEC_NS + now.tv_nsec;
-}
-
 /* A host without iterators has link pages only, and a gap is read again next time */
 static void read_wires(struct ivm_discover *d, uint64_t now_ns)
 {
 	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct ivm_irqfd_record));
-	uint64_t begin_ns = cpu_time_ns();
+	uint64_t begin_ns = read_clock(CLOCK_THREAD_CPUTIME_ID);
 	const struct ivm_irqfds_gaps *gaps;
 	struct ivm_wires *wires;
 
@@ -838,7 +910,7 @@ static void read_wires(struct ivm_discover *d, uint64_t now_ns)
 		check_wires(d, wires, now_ns);
 		ivm_wires_free(wires);
 	}
-	d->wires_cost_ns = cpu_time_ns() - begin_ns;
+	d->wires_cost_ns = read_clock(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
 }
 
 static void refresh_pages(struct ivm_discover *d, uint64_t now_ns)
@@ -857,12 +929,11 @@ static void refresh_pages(struct ivm_discover *d, uint64_t now_ns)
 	}
 }
 
-/* It looks at all open files of the host: how often depends on how long that takes */
 static uint64_t wires_interval_ns(const struct ivm_discover *d)
 {
 	if (d->wires_unsettled)
 		return IVM_DISCOVER_SETTLE_NS;
-	return CLAMP(WIRES_COST * d->wires_cost_ns, WIRES_CHECK_NS, WIRES_LIMIT_NS);
+	return table_interval_ns(d, d->wires_cost_ns, WIRES_CHECK_NS);
 }
 
 static void refresh_wires(struct ivm_discover *d, uint64_t now_ns, bool everything)
@@ -899,6 +970,7 @@ int ivm_discover_scan(struct ivm_discover *d, uint64_t now_ns, uint64_t settled_
 	int err;
 
 	d->settled_ns = settled_ns;
+	d->boot_ns = read_clock(CLOCK_BOOTTIME);
 	err = visit_all(d, now_ns, everything);
 	if (err)
 		return err;

@@ -2,17 +2,24 @@
 /*
  * Link page snapshots, their validation, and names of VMs.
  *
- * Pages are read with pread(), never mapped: a page that its owner forgot to
- * seal could shrink under a mapping and kill the tracer.
+ * Pages are read with pread(): a page that its owner forgot to seal could shrink
+ * under a mapping and kill the tracer.  Only the sequence of one that is sealed
+ * is looked at in place, for that is done all the time.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <glib.h>
 
 #include "../device/ivm-regs.h"
 #include "linkpage.h"
+
+/* What is mapped: up to the sequence, and a read has shown that so much is there */
+#define HEAD_BYTES	(offsetof(struct ivm_linkpage, seq) + sizeof(uint32_t))
 
 static int read_exactly(int fd, void *to, size_t bytes, off_t offset)
 {
@@ -62,8 +69,37 @@ int ivm_linkpage_read(int fd, struct ivm_linkpage *page)
 }
 
 /**
+ * ivm_linkpage_map() - the head of a link page, in place
+ * @fd: of the page, from which ivm_linkpage_read() has read
+ *
+ * Return: for ivm_linkpage_is_current(), to be given back with
+ * ivm_linkpage_unmap(); NULL if its owner could make it shorter.
+ */
+const struct ivm_linkpage *ivm_linkpage_map(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	void *head;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return NULL;
+	head = mmap(NULL, HEAD_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	return head == MAP_FAILED ? NULL : head;
+}
+
+/**
+ * ivm_linkpage_unmap() - gives a head back
+ * @head: as ivm_linkpage_map() returned it, may be NULL
+ */
+void ivm_linkpage_unmap(const struct ivm_linkpage *head)
+{
+	if (head)
+		munmap((void *)head, HEAD_BYTES);
+}
+
+/**
  * ivm_linkpage_is_current() - has the owner written since a snapshot?
  * @fd: of the page
+ * @head: of the page; NULL if it is not mapped
  * @page: as ivm_linkpage_read() returned it
  *
  * Four bytes instead of sixteen thousand.  The atomic counters and masks may
@@ -71,10 +107,13 @@ int ivm_linkpage_read(int fd, struct ivm_linkpage *page)
  *
  * Return: true if it has not.
  */
-bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *page)
+bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *head,
+			     const struct ivm_linkpage *page)
 {
 	uint32_t seq;
 
+	if (head)
+		return __atomic_load_n(&head->seq, __ATOMIC_ACQUIRE) == page->seq;
 	return !read_seq(fd, &seq) && seq == page->seq;
 }
 

@@ -14,7 +14,10 @@
 #include "../device/ivm-linkpage.h"
 
 int ivm_linkpage_read(int fd, struct ivm_linkpage *page);
-bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *page);
+const struct ivm_linkpage *ivm_linkpage_map(int fd);
+void ivm_linkpage_unmap(const struct ivm_linkpage *head);
+bool ivm_linkpage_is_current(int fd, const struct ivm_linkpage *head,
+			     const struct ivm_linkpage *page);
 int ivm_linkpage_check(const struct ivm_linkpage *page, const char **why);
 bool ivm_vm_name_parse(const char *cmdline, size_t cmdline_bytes, char *name, size_t name_bytes);
 

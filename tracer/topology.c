@@ -140,6 +140,7 @@ struct ivm_vcpu *ivm_topology_set_vcpu(struct ivm_topology *t, struct ivm_vm *vm
 		vcpu = g_new0(struct ivm_vcpu, 1);
 		vcpu->vm = vm;
 		vcpu->vcpu_id = vcpu_id;
+		vm->vcpus++;
 		g_ptr_array_add(t->vcpus, vcpu);
 		pair_put(t->vcpu_by_id, vm->id, vcpu_id, vcpu);
 	} else if (vcpu->tid != tid && ivm_topology_vcpu(t, vcpu->tid) == vcpu) {

@@ -27,6 +27,7 @@ struct ivm_vm {
 	pid_t tgid;
 	uint64_t start_ticks;		/* /proc/PID/stat field 22: tells reused PIDs */
 	char name[IVM_VM_NAME_BYTES];	/* -name, else "pid-N" */
+	unsigned int vcpus;		/* found so far */
 	bool dead;
 };
 

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,12 +60,14 @@ static void fill_page(struct ivm_linkpage *page, uint32_t number, uint32_t side)
 static int make_page(uint32_t number, uint32_t side)
 {
 	struct ivm_linkpage page;
-	int fd = memfd_create(IVM_LINKPAGE_NAME, MFD_CLOEXEC);
+	int fd = memfd_create(IVM_LINKPAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return -errno;
 	fill_page(&page, number, side);
-	return write(fd, &page, sizeof(page)) == (ssize_t)sizeof(page) ? 0 : -EIO;
+	if (write(fd, &page, sizeof(page)) != (ssize_t)sizeof(page))
+		return -EIO;
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
 }
 
 /* One "QEMU": all its pages, then nothing until it is killed */

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -185,6 +186,33 @@ static void test_read_torn(void **state)
 	fd = page_file(&page, sizeof(page));
 	assert_int_equal(ivm_linkpage_read(fd, &got), -EAGAIN);
 	close(fd);
+}
+
+/* In place or not, a page is seen to change; one that may shrink is never mapped */
+static void test_is_current(void **state)
+{
+	const struct ivm_linkpage *head;
+	struct ivm_linkpage page;
+	int fd, sealed;
+
+	(void)state;
+	fill(&page);
+	for (sealed = 0; sealed < 2; sealed++) {
+		page.seq = 4;
+		fd = memfd_create("ivm-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		assert_int_equal(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
+		if (sealed)
+			assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+		head = ivm_linkpage_map(fd);
+		assert_int_equal(head != NULL, sealed);
+		assert_true(ivm_linkpage_is_current(fd, head, &page));
+		page.seq = 6;
+		assert_false(ivm_linkpage_is_current(fd, head, &page));
+		assert_int_equal(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
+		assert_true(ivm_linkpage_is_current(fd, head, &page));
+		ivm_linkpage_unmap(head);
+		close(fd);
+	}
 }
 
 struct writer {
@@ -486,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_read_short),
 		cmocka_unit_test(test_read_torn),
 		cmocka_unit_test(test_read_against_writer),
+		cmocka_unit_test(test_is_current),
 		cmocka_unit_test(test_unmapped_doorbells),
 		cmocka_unit_test(test_ends_that_went),
 		cmocka_unit_test(test_links_that_went_down),
