@@ -20,6 +20,7 @@ def fault(name, handled=20, sent=20, journeys=(), guest=(), **terms):
     """A link that rang 20 times: what the host counted, what the guests did"""
     return {
         "code": "0",
+        "log": "",
         "tables": {**two_ends(name), "journeys": list(journeys),
                    "counts": [counted(1, 2, rung=sent, **terms)],
                    "lost": lost_rows("records", "unmatched", "before_start", "stamp_lost")},
@@ -56,6 +57,14 @@ def both():
     return account
 
 
+def fallback():
+    account = fault("fallback", 19, delivered=19, coalesced=1, journeys=rung(
+        20, ["delivered"], mode="irqfd", user=1000, send=2000))
+    account["tables"]["lost"] += lost_rows(contradictions=1)
+    account.update(code="2", log="strict: 20 journeys took another way than the link's mode says\n")
+    return account
+
+
 def unmasked(name):
     account = fault(name, delivered=20, journeys=rung(20, ["delivered"]))
     for row in account["tables"]["journeys"][1::2]:
@@ -76,6 +85,7 @@ def true_account():
     account["killed"] = fault("killed", 11, delivered=12, coalesced=3, dropped=5)
     account["relinked"] = relinked()
     account["both"] = both()
+    account["fallback"] = fallback()
     return account
 
 
@@ -83,6 +93,7 @@ def judged(account, directory):
     for name, left in account.items():
         write_recording(f"{directory}/{name}.ivm", left["tables"])
         write_text(f"{directory}/{name}.code", left["code"])
+        write_text(f"{directory}/{name}.ivm.log", left["log"])
         for which, lanes in left["lanes"].items():
             write_lanes(f"{directory}/{name}{which}.lanes", lanes)
     return judge.sibling("check-faults").main(directory, *account)
@@ -144,6 +155,10 @@ def none_dropped(account):
     counts.update(coalesced=counts["coalesced"] + counts["dropped"], dropped=0)
 
 
+def no_contradiction(account):
+    account["fallback"]["tables"]["lost"].pop()
+
+
 def falsehoods_of(name):
     """What is false of any fault"""
     changes = {
@@ -151,7 +166,7 @@ def falsehoods_of(name):
         "an end more": more(name, "delivered"),
         "an unmatched end": lose(name, "unmatched"),
         "a lost record": lose(name, "records"),
-        "record complains": exits(name, "2"),
+        "another exit code": exits(name, "1"),
         "no exit code": exits(name, ""),
         "a doorbell that the guest alone knows": guest(name, "sent", 22, PING),
     }
@@ -174,7 +189,7 @@ HELD = {
 RAISED = {"no unmask": lambda n: all_journeys(n, unmask=None)}
 # Of which the guest tells how many were delivered
 ONCE = ("late", "wandering", "moving", "moving_flood", "raised_msix", "raised_mask", "raised_qemu",
-        "deferred", "init", "both")
+        "deferred", "init", "both", "fallback")
 OF_ONE = {
     "relinked": {"the first is given the second's ring": to_the_other_link_up},
     "fanout": {"as many handlers as doorbells": guest("fanout", "handled", 20),
@@ -190,6 +205,11 @@ OF_ONE = {
                "nothing dropped": none_dropped},
     "both": {"to itself": all_journeys("both", to_end=1),
              "to nowhere": all_journeys("both", to_end=None)},
+    "fallback": {"--strict is content": exits("fallback", "0"),
+                 "called direct": all_journeys("fallback", mode="direct"),
+                 "not through QEMU": all_journeys("fallback", user=None),
+                 "no contradiction": no_contradiction,
+                 "--strict says nothing": lambda a: a["fallback"].update(log="")},
 }
 for _names, _changes in ((("moving", "moving_flood"), MOVING), (("held_msix", "held_mask"), HELD),
                          (("raised_msix", "raised_mask", "raised_qemu"), RAISED)):

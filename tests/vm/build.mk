@@ -38,7 +38,13 @@ $(O)/vm/delay: $(O)/vm/obj/delay.o
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -pthread $^ -o $@
 
-vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay
+# A KVM that refuses, for run-faults.sh
+$(O)/vm/refuse.so: tests/vm/refuse.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -shared -fPIC $< -o $@
+
+vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay $(O)/vm/refuse.so
 .PHONY: vm-programs
 .SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o $(O)/vm/obj/delay.o
 -include $(O)/vm/obj/foreign-pair.d $(O)/vm/obj/foreign-writer.d $(O)/vm/obj/delay.d

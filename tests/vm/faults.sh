@@ -23,9 +23,7 @@ native)
 	;;
 lab-*)
 	# shellcheck disable=SC2016 # LAB_OUT is the lab's
-	"$here/../lab/run.sh" --kernel "${rig#lab-}" --timeout 600 --env "IVM_OUT=$IVM_OUT" \
-		--tool taskset --share "$IVM_OUT" --share "$here" --out "$out" \
-		--log "$out/console.log" -- \
+	"$here/in-lab.sh" "${rig#lab-}" 900 "$out" -- \
 		bash -c 'exec "$0/run-faults.sh" "$1" "$LAB_OUT" "${@:2}" < /dev/null' \
 		"$here" "$IVMTRACE" "$@"
 	;;

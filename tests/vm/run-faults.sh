@@ -155,9 +155,25 @@ both() {
 	wait_said 'done' both && finish both both
 }
 
+# A link set to direct whose sender's KVM has no room for its ioeventfd
+fallback() {
+	local pattern=pattern=rate=50
+
+	vm fallback-pong "$(mailbox l fallback server mode=direct)" "role=pong $pattern"
+	wait_for "fallback's socket" test -S "$dir/fallback.sock"
+	vm_prefix=(env LD_PRELOAD="$IVM_OUT/vm/refuse.so" IVM_REFUSE=ioeventfd)
+	vm fallback-ping "$(mailbox l fallback client mode=direct)" "role=ping $pattern count=50"
+	vm_prefix=()
+	wait_said ready fallback-pong fallback-ping || return 1
+	record "$out/fallback.ivm" --link fallback --strict || return 1
+	sleep 0.5
+	go fallback-pong fallback-ping
+	wait_said 'done' fallback-pong fallback-ping && finish fallback fallback-pong
+}
+
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- late moving moving_flood fanout deferred held_msix held_mask raised_msix \
-	raised_mask raised_qemu init killed relinked wandering both
+	raised_mask raised_qemu init killed relinked wandering both fallback
 for name; do
 	start=$SECONDS
 	$name
