@@ -22,10 +22,7 @@ native)
 	;;
 lab-*)
 	# shellcheck disable=SC2016 # LAB_OUT is the lab's
-	"$here/../lab/run.sh" --kernel "${rig#lab-}" --timeout 400 --share "$IVM_OUT" \
-		--share "$here" --out "$out" --log "$out/console.log" --tool mkfifo \
-		--env IVMTRACE="$IVMTRACE" --env IVM_OUT="$IVM_OUT" \
-		--env COUNT=100 --env FLOOD=1000 -- \
+	"$here/in-lab.sh" "${rig#lab-}" 400 "$out" --env COUNT=100 --env FLOOD=1000 -- \
 		bash -c 'exec "$0/differential.sh" "$LAB_OUT"' "$here"
 	;;
 esac

@@ -1,3 +1,3 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-exec "$(dirname "$0")/rig.sh" native
+exec "$(dirname "$0")/rig.sh" native cases

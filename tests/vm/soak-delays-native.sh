@@ -1,3 +1,3 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-exec "$(dirname "$0")/delays.sh" native "$(dirname "$0")/delays.txt"
+exec "$(dirname "$0")/delays.sh" native 20

@@ -1,3 +1,3 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-exec "$(dirname "$0")/rig.sh" lab-6.1 "$(dirname "$0")/soak-lab.txt" 3600
+COUNT=${COUNT:-100000} exec "$(dirname "$0")/rig.sh" lab-6.1 soak-lab 9000

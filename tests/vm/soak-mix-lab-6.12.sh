@@ -1,3 +1,3 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-exec "$(dirname "$0")/rig.sh" lab-6.12 "$(dirname "$0")/soak-mix-lab.txt" 3600 check-mix.py
+COUNT=${COUNT:-100} exec "$(dirname "$0")/rig.sh" lab-6.12 soak-mix-lab 3600 check-mix.py

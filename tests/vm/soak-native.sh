@@ -1,3 +1,3 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-exec "$(dirname "$0")/rig.sh" native "$(dirname "$0")/soak.txt" 3600
+COUNT=${COUNT:-1000000} exec "$(dirname "$0")/rig.sh" native soak 9000
