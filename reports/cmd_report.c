@@ -17,8 +17,9 @@ struct report_args {
 	char *by;
 	char *output;
 	gboolean strict;
+	gboolean exact;
 	int format_index;
-	int by_index;
+	unsigned int by_what;
 };
 
 static struct report_args args;
@@ -30,7 +31,7 @@ struct format {
 
 static int print_text(const struct ivm_report *r, FILE *out)
 {
-	return ivm_report_print_text(r, (enum ivm_by)args.by_index, out);
+	return ivm_report_print_text(r, args.by_what, out);
 }
 
 /* NULL-terminated; the first one is the default */
@@ -45,9 +46,11 @@ static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
 	  "text (default), json (schema ivmtrace-report/1) or perfetto", "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
-	  "Group by vector, link (default) or mode; text only", "WHAT" },
+	  "Group by direction (default), link, mode, path, ... (text only)", "WHAT" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
 	  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode", NULL },
+	{ "exact", 0, 0, G_OPTION_ARG_NONE, &args.exact,
+	  "Percentiles out of all journeys: takes time and memory for each", NULL },
 	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output, "Write to FILE", "FILE" },
 	{ 0 }
 };
@@ -63,17 +66,16 @@ static const struct ivm_options options = {
 static int parse_values(void)
 {
 	const char *format_names[G_N_ELEMENTS(formats)];
-	static const char *const groupings[] = { "vector", "link", "mode", NULL };
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < G_N_ELEMENTS(formats); i++)
 		format_names[i] = formats[i].name;
 	args.format_index = 0;
-	args.by_index = IVM_BY_LINK;
+	args.by_what = IVM_BY_DIRECTION;
 	err = ivm_parse_choice("--format", args.format, format_names, &args.format_index);
 	if (!err)
-		err = ivm_parse_choice("--by", args.by, groupings, &args.by_index);
+		err = ivm_by_option(args.by, &args.by_what);
 	if (!err && args.by && formats[args.format_index].print != print_text)
 		err = ivm_fail("--by: only text has groups of any kind");
 	return err;
@@ -144,7 +146,7 @@ static int report(const char *path)
 	struct ivm_report *r;
 	int ret;
 
-	ret = ivm_report_open(path, &r);
+	ret = ivm_report_open(path, args.exact, &r);
 	if (ret)
 		return ret;
 	ret = args.output ? print_to_file(r, args.output) : print(r, stdout);

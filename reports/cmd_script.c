@@ -130,7 +130,7 @@ static int script(const char *path)
 	struct ivm_report *r;
 	int err;
 
-	err = ivm_report_open(path, &r);
+	err = ivm_report_open(path, false, &r);
 	if (err)
 		return err;
 	err = print_journeys(r);

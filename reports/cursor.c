@@ -29,12 +29,14 @@ enum column {
 	COL_APPROX,
 	COL_POSTED,
 	COL_DISORDERED,
+	COL_CONTENDED,
+	COL_FAST_MMIO,
 	COL_POINTS
 };
 
 static const char select_head[] =
 	"SELECT id, mode, configured, outcome, from_end, to_end, vector, irq_vector, from_vcpu,"
-	" to_vcpu, cookie, approx, posted, disordered";
+	" to_vcpu, cookie, approx, posted, disordered, contended, fast_mmio";
 
 struct ivm_cursor {
 	sqlite3_stmt *stmt;
@@ -107,6 +109,14 @@ static uint8_t name(sqlite3_stmt *stmt, int column, const char *const *names, in
 
 static bool read_row(sqlite3_stmt *stmt, struct ivm_journey *j)
 {
+	static const struct {
+		enum column column;
+		uint16_t flag;
+	} flags[] = {
+		{ COL_APPROX, IVM_J_APPROX }, { COL_POSTED, IVM_J_POSTED },
+		{ COL_DISORDERED, IVM_J_DISORDERED }, { COL_CONTENDED, IVM_J_CONTENDED },
+		{ COL_FAST_MMIO, IVM_J_FASTMMIO },
+	};
 	bool ok = true;
 	int i;
 
@@ -122,12 +132,9 @@ static bool read_row(sqlite3_stmt *stmt, struct ivm_journey *j)
 	j->from_vcpu = (uint16_t)number(stmt, COL_FROM_VCPU, UINT16_MAX, &ok);
 	j->to_vcpu = (uint16_t)number(stmt, COL_TO_VCPU, UINT16_MAX, &ok);
 	j->cookie = (uint32_t)number(stmt, COL_COOKIE, UINT32_MAX, &ok);
-	if (number(stmt, COL_APPROX, 1, &ok))
-		j->flags |= IVM_J_APPROX;
-	if (number(stmt, COL_POSTED, 1, &ok))
-		j->flags |= IVM_J_POSTED;
-	if (number(stmt, COL_DISORDERED, 1, &ok))
-		j->flags |= IVM_J_DISORDERED;
+	for (i = 0; i < (int)G_N_ELEMENTS(flags); i++)
+		if (number(stmt, flags[i].column, 1, &ok))
+			j->flags |= flags[i].flag;
 	for (i = 0; i < IVM_POINTS; i++)
 		j->t_ns[i] = number(stmt, COL_POINTS + i, INT64_MAX, &ok);
 	return ok;

@@ -326,7 +326,7 @@ static struct json_object *group(const struct ivm_report *r, const struct ivm_gr
 	add_point(o, "rung_at", g->rung_at);
 	add_point(o, "delivered_at", g->delivered_at);
 	json_object_object_add(o, "shares_with", shares_with(r, g));
-	add_text(o, "percentiles", ivm_breakdown_is_summed(r->breakdown) ? "histogram" : "exact");
+	add_text(o, "percentiles", ivm_breakdown_is_exact(r->breakdown) ? "exact" : "histogram");
 	json_object_object_add(o, "total", total(g));
 	json_object_object_add(o, "hops", hops(r, g->mode, &g->rows, g->total.sum_ns));
 	json_object_object_add(o, "paths", paths(r, g));

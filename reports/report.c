@@ -430,11 +430,12 @@ static int read_tables(struct ivm_report *r)
 /**
  * ivm_report_load() - read a recording and count its journeys
  * @db: a recording; must stay open as long as the report
+ * @exact: see ivm_breakdown_load()
  * @report: free with ivm_report_free()
  *
- * Return: 0, or -EBADMSG if the recording is damaged.
+ * Return: 0; -EBADMSG if the recording is damaged; -ENODATA: see ivm_breakdown_load().
  */
-int ivm_report_load(sqlite3 *db, struct ivm_report **report)
+int ivm_report_load(sqlite3 *db, bool exact, struct ivm_report **report)
 {
 	struct ivm_report *r = g_new0(struct ivm_report, 1);
 	int err;
@@ -460,7 +461,7 @@ int ivm_report_load(sqlite3 *db, struct ivm_report **report)
 	if (!err)
 		err = ivm_facts_load(db, &r->facts);
 	if (!err)
-		err = ivm_breakdown_load(db, &r->breakdown);
+		err = ivm_breakdown_load(db, exact, &r->breakdown);
 	if (err) {
 		ivm_report_free(r);
 		return err;
@@ -497,11 +498,12 @@ void ivm_report_free(struct ivm_report *r)
 /**
  * ivm_report_open() - open a recording and load its report
  * @path: the file, NULL for IVM_DEFAULT_RECORDING
+ * @exact: see ivm_breakdown_load()
  * @report: free with ivm_report_close()
  *
  * Return: 0, or -errno after printing why.
  */
-int ivm_report_open(const char *path, struct ivm_report **report)
+int ivm_report_open(const char *path, bool exact, struct ivm_report **report)
 {
 	const char *name = path ? path : IVM_DEFAULT_RECORDING;
 	const char *why = "";
@@ -514,10 +516,14 @@ int ivm_report_open(const char *path, struct ivm_report **report)
 			 !path && err == -ENOENT ? "; try 'ivmtrace record' first" : "");
 		return err;
 	}
-	err = ivm_report_load(db, report);
+	err = ivm_report_load(db, exact, report);
 	if (err) {
 		sqlite3_close(db);
-		ivm_fail("cannot read %s: damaged", name);
+		if (err == -ENODATA)
+			ivm_fail("--exact: not every journey is in %s: it has %s", name,
+				 "been recorded with --keep or --max-size");
+		else
+			ivm_fail("cannot read %s: damaged", name);
 	}
 	return err;
 }
@@ -529,6 +535,13 @@ void ivm_report_close(struct ivm_report *r)
 
 	ivm_report_free(r);
 	sqlite3_close(db);
+}
+
+int ivm_by_option(const char *text, unsigned int *by)
+{
+	if (!text || !ivm_by_parse(text, by))
+		return 0;
+	return ivm_fail("--by: '%s' is none of " IVM_BY_CHOICES, text);
 }
 
 /* ---- looking up ---- */
@@ -645,13 +658,13 @@ int ivm_report_print(sqlite3 *db, enum ivm_report_format format, FILE *out)
 	struct ivm_report *r;
 	int err;
 
-	err = ivm_report_load(db, &r);
+	err = ivm_report_load(db, false, &r);
 	if (err)
 		return err;
 	if (format == IVM_REPORT_JSON)
 		err = ivm_report_print_json(r, out);
 	else
-		err = ivm_report_print_text(r, IVM_BY_LINK, out);
+		err = ivm_report_print_text(r, IVM_BY_DIRECTION, out);
 	ivm_report_free(r);
 	return err;
 }

@@ -99,14 +99,17 @@ struct ivm_report {
 	GPtrArray *problems;	/* char *: counts that contradict each other */
 };
 
+/* --by: parses @text unless it is NULL; 0, or -EINVAL after printing what is wrong */
+int ivm_by_option(const char *text, unsigned int *by);
+
 /* The recording that commands read and write if none is named */
 #define IVM_DEFAULT_RECORDING	"ivmtrace.ivm"
 
 /* For commands: opens and loads @path, NULL for the default; prints what is wrong */
-int ivm_report_open(const char *path, struct ivm_report **report);
+int ivm_report_open(const char *path, bool exact, struct ivm_report **report);
 void ivm_report_close(struct ivm_report *r);
 
-int ivm_report_load(sqlite3 *db, struct ivm_report **report);
+int ivm_report_load(sqlite3 *db, bool exact, struct ivm_report **report);
 void ivm_report_free(struct ivm_report *r);
 
 /* NULL if the recording does not say */
@@ -117,7 +120,7 @@ const char *ivm_report_configured(const struct ivm_report *r, const struct ivm_g
 int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_end,
 		   struct ivm_report_rtt *rtt);
 
-int ivm_report_print_text(const struct ivm_report *r, enum ivm_by by, FILE *out);
+int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out);
 int ivm_report_print_json(const struct ivm_report *r, FILE *out);
 int ivm_report_print_perfetto(const struct ivm_report *r, FILE *out);
 

@@ -261,7 +261,7 @@ static void print_kept(struct printer *p)
 {
 	g_autofree char *text = NULL;
 
-	if (!ivm_breakdown_is_summed(p->r->breakdown))
+	if (!ivm_report_meta(p->r, "not_kept"))
 		return;
 	text = g_strdup_printf("%s journeys (%s), %s counted and measured only",
 			       meta(p->r, "kept"), meta(p->r, "keep"), meta(p->r, "not_kept"));
@@ -585,8 +585,8 @@ static void print_notes(struct printer *p)
 		      p->out);
 	if (n->probes)
 		fputs("*  the probe within takes longer than the rest of this hop.\n", p->out);
-	if (n->rows && ivm_breakdown_is_summed(p->r->breakdown))
-		fputs("Percentiles from histogram: within 1/64 of their value; all else is"
+	if (n->rows && !ivm_breakdown_is_exact(p->r->breakdown))
+		fputs("Percentiles from histogram: within 0.8 % of their value; all else is"
 		      " exact.\n", p->out);
 	if (n->approx)
 		fputs("~  ends at kvm_eoi, which this KVM emits at delivery: the handler starts"
@@ -611,7 +611,7 @@ static void print_notes(struct printer *p)
  *
  * Return: 0 or -errno.
  */
-int ivm_report_print_text(const struct ivm_report *r, enum ivm_by by, FILE *out)
+int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out)
 {
 	struct printer p = { .r = r, .out = out };
 	GPtrArray *groups;

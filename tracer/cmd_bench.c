@@ -778,13 +778,13 @@ static int print_report(const struct bench *bench)
 
 	if (ivm_recording_open(bench->output, &db, &why))
 		return ivm_fail("cannot read %s: %s", bench->output, why);
-	err = ivm_report_load(db, &r);
+	err = ivm_report_load(db, false, &r);
 	if (err) {
 		ivm_error(err, "cannot read %s", bench->output);
 	} else {
 		err = bench->format == IVM_REPORT_JSON ?
 		      ivm_report_print_json(r, stdout) :
-		      ivm_report_print_text(r, IVM_BY_LINK, stdout);
+		      ivm_report_print_text(r, IVM_BY_DIRECTION, stdout);
 		if (!err)
 			err = judge(r);
 		ivm_report_free(r);

@@ -43,14 +43,14 @@ static struct {
 	char *output;
 	gboolean strict;
 	int format_index;
-	int by_index;
+	unsigned int by_what;
 } args;
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
 	  "text (default), json, or events: the file itself, in its plainest form", "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
-	  "Group by vector, link (default) or mode; text only", "WHAT" },
+	  "Group by WHAT: see 'ivmtrace report --help'; text only", "WHAT" },
 	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output,
 	  "Write a recording instead of printing its report", "FILE" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
@@ -71,16 +71,15 @@ static const struct ivm_options options = {
 static int parse_values(const char *path)
 {
 	static const char *const formats[] = { "text", "json", "events", NULL };
-	static const char *const groupings[] = { "vector", "link", "mode", NULL };
 	int err;
 
 	args.format_index = FORMAT_TEXT;
-	args.by_index = IVM_BY_LINK;
+	args.by_what = IVM_BY_DIRECTION;
 	if (!path)
 		return ivm_fail("which file of events? See 'ivmtrace replay --help'");
 	err = ivm_parse_choice("--format", args.format, formats, &args.format_index);
 	if (!err)
-		err = ivm_parse_choice("--by", args.by, groupings, &args.by_index);
+		err = ivm_by_option(args.by, &args.by_what);
 	if (!err && args.by && args.format_index != FORMAT_TEXT)
 		err = ivm_fail("--by: only the text report can be grouped");
 	if (!err && args.format_index == FORMAT_EVENTS && (args.output || args.strict))
@@ -235,7 +234,7 @@ static int replay(const char *path, const char *output)
 static int print(const char *recording)
 {
 	struct ivm_report *r;
-	int ret = ivm_report_open(recording, &r);
+	int ret = ivm_report_open(recording, false, &r);
 
 	if (ret)
 		return ret;
@@ -244,7 +243,7 @@ static int print(const char *recording)
 	else if (args.format_index == FORMAT_JSON)
 		ret = ivm_report_print_json(r, stdout);
 	else
-		ret = ivm_report_print_text(r, (enum ivm_by)args.by_index, stdout);
+		ret = ivm_report_print_text(r, args.by_what, stdout);
 	if (!ret && args.strict && ivm_report_print_causes(r))
 		ret = IVM_EXIT_CHECK;
 	ivm_report_close(r);

@@ -17,10 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../reports/cursor.h"
 #include "clock.h"
 #include "journey_table.h"
 #include "recording.h"
-#include "summary.h"
+#include "summary_file.h"
 
 /* Rows a transaction holds at the most: bounds what a crash takes along */
 #define TRANSACTION_ROWS	16384
@@ -64,17 +65,7 @@ static const char schema[] =
 	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
 	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;"
 	"CREATE TABLE environment (vm INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
-	" PRIMARY KEY (vm, key)) WITHOUT ROWID;"
-	"CREATE TABLE shapes (id INTEGER PRIMARY KEY, mode TEXT NOT NULL,"
-	" configured TEXT NOT NULL, outcome TEXT NOT NULL, from_end INTEGER NOT NULL,"
-	" to_end INTEGER, vector INTEGER NOT NULL, irq_vector INTEGER,"
-	" to_vcpu INTEGER NOT NULL, flags INTEGER NOT NULL, points TEXT NOT NULL,"
-	" count INTEGER NOT NULL);"
-	"CREATE TABLE spans (id INTEGER PRIMARY KEY, shape INTEGER NOT NULL,"
-	" from_point TEXT NOT NULL, to_point TEXT NOT NULL, sum_ns INTEGER NOT NULL,"
-	" min_ns INTEGER NOT NULL, max_ns INTEGER NOT NULL);"
-	"CREATE TABLE buckets (span INTEGER NOT NULL, low_ns INTEGER NOT NULL,"
-	" count INTEGER NOT NULL, PRIMARY KEY (span, low_ns)) WITHOUT ROWID;";
+	" PRIMARY KEY (vm, key)) WITHOUT ROWID;";
 
 struct ivm_recording {
 	char *path;		/* final name */
@@ -86,7 +77,9 @@ struct ivm_recording {
 	sqlite3_stmt *set_point[IVM_POINTS];	/* prepared when first used */
 	unsigned int rows;	/* of the open transaction */
 	struct ivm_keep keep;
-	struct ivm_summary *summary;	/* NULL: every journey is kept */
+	bool selective;			/* not every journey is kept */
+	struct ivm_summary *summary;
+	bool points_added;		/* that the summary does not know of */
 	sqlite3_stmt *page_count;
 	uint64_t page_bytes;
 	uint64_t second;		/* the one of which @in_second were kept */
@@ -191,6 +184,7 @@ static int create_schema(struct ivm_recording *r)
 	g_string_append_printf(sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; BEGIN;",
 			       IVM_RECORDING_APPLICATION_ID, IVM_RECORDING_VERSION);
 	g_string_append(sql, schema);
+	g_string_append(sql, ivm_summary_schema);
 	g_string_append_printf(sql, "CREATE TABLE journeys (%s);", columns);
 	return execute(r, sql->str);
 }
@@ -224,6 +218,7 @@ int ivm_recording_create(const char *path, struct ivm_recording **recording)
 		return err;
 	r = g_new0(struct ivm_recording, 1);
 	r->path = resolve(path);
+	r->summary = ivm_summary_new();
 	err = create_tmp(r);
 	if (!err)
 		/* One thread: mutexes took a sixth of the time */
@@ -440,7 +435,7 @@ int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep)
 	if (keep->policy == IVM_KEEP_ALL && !keep->max_bytes)
 		return 0;
 	r->keep = *keep;
-	r->summary = ivm_summary_new();
+	r->selective = true;
 	if (!r->err && !keep_error(r, sqlite3_prepare_v2(r->db, "PRAGMA page_size", -1, &stmt,
 							  NULL)) &&
 	    sqlite3_step(stmt) == SQLITE_ROW)
@@ -453,7 +448,7 @@ int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep)
 /* May journeys be missing from this recording in the end? */
 bool ivm_recording_is_selective(const struct ivm_recording *r)
 {
-	return r->summary != NULL;
+	return r->selective;
 }
 
 static bool is_early_in_second(struct ivm_recording *r, const struct ivm_journey *j)
@@ -472,6 +467,8 @@ static bool is_kept(struct ivm_recording *r, const struct ivm_journey *j)
 {
 	bool is_tail = ivm_summary_add(r->summary, j);
 
+	if (!r->selective)
+		return true;
 	if (r->full)
 		return false;
 	switch (r->keep.policy) {
@@ -500,13 +497,27 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 	if (j->mode >= IVM_MODES || j->configured >= IVM_MODES || j->outcome >= IVM_OUTCOMES ||
 	    j->outcome == IVM_O_PENDING)
 		return r->err = -EINVAL;
-	if (r->summary && !is_kept(r, j)) {
+	if (!is_kept(r, j)) {
 		r->not_kept++;
 		return 0;
 	}
 	r->kept++;
 	r->journeys.row[r->journeys.rows++] = *j;
 	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
+}
+
+/**
+ * ivm_recording_mark() - a new phase of the recording begins
+ * @r: the recording
+ * @name: what reports call it
+ * @t_ns: CLOCK_MONOTONIC; journeys rung from then on belong to it
+ *
+ * Return: 0; -EINVAL if @t_ns is before the last mark; -ENOSPC if there are
+ * IVM_SUMMARY_PHASES already; neither harms the recording.
+ */
+int ivm_recording_mark(struct ivm_recording *r, const char *name, uint64_t t_ns)
+{
+	return ivm_summary_mark(r->summary, name, t_ns);
 }
 
 /**
@@ -521,6 +532,7 @@ int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outc
 {
 	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
 
+	ivm_summary_mend(r->summary, into, outcome);
 	write_journeys(r);
 	return insert(r, "UPDATE journeys SET outcome = ?, coalesced_into = NULL"
 			 " WHERE coalesced_into = ?", "ti", outcomes[outcome], into);
@@ -601,8 +613,10 @@ int ivm_recording_set_point(struct ivm_recording *r, uint64_t journey, enum ivm_
 {
 	sqlite3_stmt *stmt;
 
+	write_journeys(r);
 	if (r->err || (!r->set_point[point] && prepare_point(r, point)))
 		return r->err;
+	r->points_added = true;
 	stmt = r->set_point[point];
 	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)t_ns);
 	sqlite3_bind_int64(stmt, 2, (sqlite3_int64)journey);
@@ -702,74 +716,7 @@ int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, cons
 		      run_ns);
 }
 
-/* ---- what stands for journeys that were not kept ---- */
-
-static char *point_names(uint32_t points)
-{
-	GString *names = g_string_new(NULL);
-	int i;
-
-	for (i = 0; i < IVM_POINTS; i++)
-		if (points & 1u << i)
-			g_string_append_printf(names, "%s%s", names->len ? " " : "",
-					       ivm_point_columns[i]);
-	return g_string_free(names, FALSE);
-}
-
-struct bucket_writer {
-	struct ivm_recording *r;
-	sqlite3_stmt *insert;
-	sqlite3_int64 span;
-};
-
-static int write_bucket(void *arg, uint64_t low_ns, uint64_t count)
-{
-	struct bucket_writer *w = arg;
-
-	sqlite3_bind_int64(w->insert, 1, w->span);
-	sqlite3_bind_int64(w->insert, 2, (sqlite3_int64)low_ns);
-	sqlite3_bind_int64(w->insert, 3, (sqlite3_int64)count);
-	if (!keep_error(w->r, sqlite3_step(w->insert))) {
-		sqlite3_reset(w->insert);
-		count_rows(w->r, 1);
-	}
-	return w->r->err;
-}
-
-static int write_span(struct bucket_writer *w, sqlite3_int64 shape, const struct ivm_span *span)
-{
-	const struct ivm_hist *h = &span->hist;
-
-	if (insert(w->r, "INSERT INTO spans (shape, from_point, to_point, sum_ns, min_ns, max_ns)"
-			 " VALUES (?,?,?,?,?,?)", "ittiii", (uint64_t)shape,
-		   ivm_point_columns[span->from], ivm_point_columns[span->to], h->sum_ns,
-		   h->min_ns, h->max_ns))
-		return w->r->err;
-	w->span = sqlite3_last_insert_rowid(w->r->db);
-	return ivm_hist_each(h, write_bucket, w);
-}
-
-static int write_shape(struct bucket_writer *w, const struct ivm_shape *shape)
-{
-	static const char *const modes[] = IVM_MODE_NAMES;
-	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
-	const struct ivm_shape_key *k = &shape->key;
-	g_autofree char *points = point_names(k->points);
-	sqlite3_int64 id;
-	guint i;
-
-	insert(w->r, "INSERT INTO shapes (mode, configured, outcome, from_end, to_end, vector,"
-		     " irq_vector, to_vcpu, flags, points, count)"
-		     " VALUES (?,?,?,?,?,?,?,?,?,?,?)", "tttioioiiti",
-	       modes[k->mode], modes[k->configured], outcomes[k->outcome],
-	       (uint64_t)k->from_end, (uint64_t)k->to_end, (uint64_t)k->vector,
-	       (uint64_t)k->irq_vector, (uint64_t)k->to_vcpu, (uint64_t)k->flags, points,
-	       shape->count);
-	id = sqlite3_last_insert_rowid(w->r->db);
-	for (i = 0; i < shape->spans->len && !w->r->err; i++)
-		write_span(w, id, &g_array_index(shape->spans, struct ivm_span, i));
-	return w->r->err;
-}
+/* ---- the summary ---- */
 
 static const char *keep_name(const struct ivm_keep *keep, char *text, size_t bytes)
 {
@@ -781,27 +728,34 @@ static const char *keep_name(const struct ivm_keep *keep, char *text, size_t byt
 	return text;
 }
 
-/* A recording that has every journey needs nothing that stands for them */
+/* Points that were found out later belong to hops that were measured without them */
+static int summarize_again(struct ivm_recording *r)
+{
+	struct ivm_cursor *cursor;
+	struct ivm_journey j;
+	int ret;
+
+	if (r->err || ivm_cursor_open(r->db, &cursor))
+		return r->err ? r->err : (r->err = -EBADMSG);
+	ivm_summary_restart(r->summary);
+	while ((ret = ivm_cursor_next(cursor, &j)) > 0)
+		ivm_summary_add(r->summary, &j);
+	ivm_cursor_close(cursor);
+	return r->err = ret;
+}
+
 static int write_summary(struct ivm_recording *r)
 {
-	struct bucket_writer w = { .r = r };
-	const GPtrArray *shapes;
 	char keep[32];
-	guint i;
 
-	if (!r->summary || !r->not_kept || r->err)
-		return r->err;
-	shapes = ivm_summary_shapes(r->summary);
-	ivm_recording_set(r, "keep", keep_name(&r->keep, keep, sizeof(keep)));
-	ivm_recording_set_u64(r, "kept", r->kept);
-	ivm_recording_set_u64(r, "not_kept", r->not_kept);
-	if (!r->err)
-		keep_error(r, sqlite3_prepare_v2(r->db, "INSERT INTO buckets VALUES (?,?,?)", -1,
-						 &w.insert, NULL));
-	for (i = 0; i < shapes->len && !r->err; i++)
-		write_shape(&w, g_ptr_array_index(shapes, i));
-	sqlite3_finalize(w.insert);
-	return r->err;
+	if (r->not_kept) {
+		ivm_recording_set(r, "keep", keep_name(&r->keep, keep, sizeof(keep)));
+		ivm_recording_set_u64(r, "kept", r->kept);
+		ivm_recording_set_u64(r, "not_kept", r->not_kept);
+	}
+	if (r->points_added)
+		summarize_again(r);
+	return r->err ? r->err : keep_error(r, ivm_summary_write(r->summary, r->db));
 }
 
 /* ---- finishing ---- */
@@ -965,6 +919,20 @@ static int check_file(const char *path, const char **why)
 	return err;
 }
 
+/* Up to version 1 what stood for journeys that were not kept was in coarser buckets */
+static int check_buckets(sqlite3 *db, const char **why)
+{
+	sqlite3_stmt *stmt;
+	bool has;
+
+	if (sqlite3_prepare_v2(db, "SELECT 1 FROM buckets LIMIT 1", -1, &stmt, NULL) != SQLITE_OK)
+		return 0;
+	has = sqlite3_step(stmt) == SQLITE_ROW;
+	sqlite3_finalize(stmt);
+	return has ? why_not(why, "not every journey was kept, by an older ivmtrace; use that one"
+			     " to read it") : 0;
+}
+
 /* Every table and column a reader uses, so that it may take them for granted */
 static int check_schema(sqlite3 *db, const char **why)
 {
@@ -995,7 +963,7 @@ static int check_schema(sqlite3 *db, const char **why)
 		if (rc != SQLITE_OK)
 			return why_not(why, "damaged: a table is missing or unreadable");
 	}
-	return 0;
+	return check_buckets(db, why);
 }
 
 /**

@@ -19,7 +19,7 @@
 #include "estimate.h"
 
 #define IVM_RECORDING_APPLICATION_ID	0x69766d74	/* "ivmt" */
-#define IVM_RECORDING_VERSION		1		/* user_version */
+#define IVM_RECORDING_VERSION		2		/* user_version */
 
 struct ivm_recording;
 
@@ -89,6 +89,7 @@ int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
 bool ivm_recording_is_selective(const struct ivm_recording *r);
 int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep);
+int ivm_recording_mark(struct ivm_recording *r, const char *name, uint64_t t_ns);
 int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outcome outcome);
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a);

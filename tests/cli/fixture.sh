@@ -13,7 +13,7 @@ trap 'rm -rf "$tmp"' EXIT
 new_recording() {
 	rm -f "$1"
 	{
-		echo 'PRAGMA application_id = 0x69766d74; PRAGMA user_version = 1;'
+		echo 'PRAGMA application_id = 0x69766d74; PRAGMA user_version = 2;'
 		sed -n '/^```sql$/,/^```$/p' docs/recording.md | sed '/^```/d'
 	} | sqlite3 -bail "$1"
 }

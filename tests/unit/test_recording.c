@@ -451,7 +451,7 @@ static void test_wrong_databases(void **state)
 	(void)state;
 	change("PRAGMA application_id = 5");
 	assert_refused(-EBADMSG, "but not an ivmtrace recording");
-	change("PRAGMA user_version = 2");
+	change("PRAGMA user_version = 3");
 	assert_refused(-EBADMSG, "newer");
 	change("PRAGMA user_version = 0");
 	assert_refused(-EBADMSG, "version");
