@@ -9,7 +9,7 @@
 #   device/build-qemu.sh --print-base  build, print the directory of the source and build trees
 #
 # The result holds qemu-system-x86_64, its firmware in share/ (found without
-# -L) and the qtest programs.  It lives in the cache, keyed by QEMU version,
+# -L), the emulators of other targets, and the qtest programs.  It lives in the cache, keyed by QEMU version,
 # configure flags and the content of device/.  QEMU itself is compiled once for
 # each version and set of flags; a change in device/ rebuilds only the device.
 #
@@ -17,17 +17,20 @@
 # with a source list of our own that is derived from the machine's.
 #
 # Environment: IVM_CACHE, QEMU_SRC (a QEMU tree of your own, 7.2 or later; the
-# device's files and four hook lines are added to it), JOBS, QEMU_PYTHON.
+# device's files, two lists of boards and five hook lines are added to it), JOBS, QEMU_PYTHON.
 set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${IVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ivmtrace}/qemu
 jobs=${JOBS:-$(nproc)}
-target=x86_64
+# ppc64 is big-endian.  Of these two nothing but the board that the tests use is built
+targets=(x86_64 aarch64 ppc64)
+boards=(aarch64:ARM_VIRT ppc64:E500PLAT)
 
 configure_flags=(
-	"--target-list=$target-softmmu" --without-default-features
+	"--target-list=x86_64-softmmu,aarch64-softmmu,ppc64-softmmu" --without-default-features
+	--with-devices-aarch64=ivm --with-devices-ppc64=ivm
 	--enable-kvm --enable-tcg "--enable-trace-backends=dtrace,log"
 	--disable-docs --disable-tools --disable-install-blobs
 	# All in one directory, so that the binary finds share/ beside itself
@@ -41,8 +44,9 @@ firmware=(efi-e1000.rom efi-virtio.rom bios-256k.bin bios.bin kvmvapic.bin linux
 # What of device/ is compiled into QEMU, and what into its qtests
 device_files=(ivm-mailbox.c ivm-mailbox.h ivm-doorbell.c ivm-irq.c ivm-link.c ivm-link-proto.h
 	ivm-linkpage.c ivm-linkpage.h ivm-compat.h ivm-regs.h trace.h trace-events Kconfig meson.build)
-qtest_files=(qtest/ivm-mailbox-test.c qtest/ivm-link-test.c qtest/ivm-test.c qtest/ivm-test.h)
-qtest_programs=(ivm-mailbox-test ivm-link-test)
+qtest_files=(qtest/ivm-mailbox-test.c qtest/ivm-link-test.c qtest/ivm-arch-test.c
+	qtest/ivm-test.c qtest/ivm-test.h qtest/ivm-machine.c qtest/ivm-machine.h)
+qtest_programs=(ivm-mailbox-test ivm-link-test ivm-arch-test)
 
 die() {
 	echo "build-qemu: $*" >&2
@@ -112,7 +116,7 @@ find_source() {
 result_dir() {
 	local key
 	key=$( (echo "$version"; printf '%s\n' "$base" "${configure_flags[@]}" "${firmware[@]}"
-		[ -z "${QEMU_SRC:-}" ] || cat "$base/build/qemu-system-$target" 2>/dev/null
+		[ -z "${QEMU_SRC:-}" ] || cat "${targets[@]/#/$base/build/qemu-system-}" 2>/dev/null
 		cd "$here" && cat build-qemu.sh "${device_files[@]}" "${qtest_files[@]}") | hash_of)
 	echo "$cache/$version-$key"
 }
@@ -133,11 +137,20 @@ hook() {
 	fi
 }
 
+# For --with-devices-*=ivm
+list_board() {
+	[ -f "$1" ] || printf '# %s\nCONFIG_%s=y\nCONFIG_IVM_MAILBOX=y\n' \
+		'SPDX-License-Identifier: GPL-2.0-or-later' "$2" >"$1"
+}
+
 lay_device() {
 	local f
 	mkdir -p "$src/hw/misc/ivm"
 	for f in "${device_files[@]}"; do
 		lay "$here/$f" "$src/hw/misc/ivm/$f"
+	done
+	for f in "${boards[@]}"; do
+		list_board "$src/configs/devices/${f%:*}-softmmu/ivm.mak" "${f#*:}"
 	done
 	for f in "${qtest_files[@]}" ivm-regs.h ivm-linkpage.h ivm-link-proto.h; do
 		lay "$here/$f" "$src/tests/qtest/${f##*/}"
@@ -145,11 +158,12 @@ lay_device() {
 	hook "$src/hw/misc/Kconfig" "source ivm/Kconfig"
 	hook "$src/hw/misc/meson.build" "subdir('ivm')"
 	hook "$src/meson.build" "    'hw/misc/ivm'," "^    'hw\\/misc',\$"
-	hook "$src/tests/qtest/meson.build" "qtests_generic += ['ivm-mailbox-test', 'ivm-link-test']" \
+	hook "$src/tests/qtest/meson.build" "ivm_qtest = files('ivm-test.c', 'ivm-machine.c')" \
 		'^qtest_executables = '
-	hook "$src/tests/qtest/meson.build" \
-		"qtests += {'ivm-mailbox-test': files('ivm-test.c'), 'ivm-link-test': files('ivm-test.c')}" \
-		'^qtest_executables = '
+	for f in "${qtest_programs[@]}"; do
+		hook "$src/tests/qtest/meson.build" "qtests_generic += ['$f']" '^qtest_executables = '
+		hook "$src/tests/qtest/meson.build" "qtests += {'$f': ivm_qtest}" '^qtest_executables = '
+	done
 }
 
 check_tools() {
@@ -195,9 +209,8 @@ show_progress() {
 }
 
 compile() {
-	local programs=("${qtest_programs[@]/#/tests/qtest/}") start=$SECONDS
-	NINJA_STATUS='[%f/%t] ' ninja -C "$base/build" -j "$jobs" \
-		"qemu-system-$target" "${programs[@]}" 2>&1 | tee "$base/ninja.log" | show_progress || {
+	local programs=("${targets[@]/#/qemu-system-}" "${qtest_programs[@]/#/tests/qtest/}") start=$SECONDS
+	NINJA_STATUS='[%f/%t] ' ninja -C "$base/build" -j "$jobs" "${programs[@]}" 2>&1 | tee "$base/ninja.log" | show_progress || {
 		grep -A20 -E '^FAILED|error:' "$base/ninja.log" | head -n 40 >&2
 		die "QEMU $version did not compile; all output is in $base/ninja.log"
 	}
@@ -219,13 +232,15 @@ copy_firmware() {
 publish() {
 	local tmp p
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-	strip --strip-debug -o "$tmp/qemu-system-$target" "$base/build/qemu-system-$target"
+	for p in "${targets[@]}"; do
+		strip --strip-debug -o "$tmp/qemu-system-$p" "$base/build/qemu-system-$p"
+		"$tmp/qemu-system-$p" -device ivm-mailbox,help | grep -q chardev= ||
+			die "the new qemu-system-$p does not know the device; see $base"
+	done
 	for p in "${qtest_programs[@]}"; do
 		strip --strip-debug -o "$tmp/$p" "$base/build/tests/qtest/$p"
 	done
 	copy_firmware "$tmp"
-	"$tmp/qemu-system-$target" -device ivm-mailbox,help >/dev/null ||
-		die "the new QEMU does not know the device; see $base"
 	chmod 755 "$tmp"
 	mv -T "$tmp" "$1"
 }
@@ -271,6 +286,13 @@ main() {
 	*) die "unknown option '$1'" ;;
 	esac
 	mkdir -p "$cache"
+	# Whoever finds all there need not wait for one who builds
+	if [ -z "$print_base" ] && [ -z "${QEMU_SRC:-}" ] && find_source only-look &&
+		out=$(result_dir) && [ -d "$out" ]; then
+		[ -z "$link" ] || link_result "$out" "$link"
+		[ -n "$link" ] || echo "$out"
+		return
+	fi
 	exec 9>"$cache/lock"
 	flock -n 9 || { say "QEMU: waiting for another build to finish"; flock 9; }
 	build

@@ -116,7 +116,9 @@ static int ivm_doorbell_ioeventfd(IvmDoorbell *bell, hwaddr address, bool add)
         .flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
     };
 
-    return kvm_vm_ioctl(kvm_state, KVM_IOEVENTFD, &ioeventfd);
+    /* Known when compiling for a target without KVM, which lacks the function */
+    return kvm_enabled() ? kvm_vm_ioctl(kvm_state, KVM_IOEVENTFD, &ioeventfd)
+                         : -ENOSYS;
 }
 
 static void ivm_doorbell_unassign(IvmMailbox *s, unsigned v)

@@ -11,7 +11,8 @@
  *   1. Both ends send HELLO, without waiting.  From the two HELLOs both compute
  *      the same answer: the mode of each direction, who provides the shared
  *      memory, or why there is no link (then: BYE, close).
- *   2. If both HELLOs have IVM_CAP_FD_PASS, each end sends its descriptors:
+ *   2. If both HELLOs have IVM_CAP_FD_PASS and do not name different machines
+ *      or byte orders, each end sends its descriptors:
  *      the link page; then the shared memory if it provides it; then one
  *      eventfd for each of its vectors if it receives by irqfd, in order, at
  *      most IVM_FDS_MAX in a message.  Each FDS is answered by an ACK that

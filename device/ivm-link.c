@@ -42,6 +42,8 @@ QEMU_BUILD_BUG_ON(sizeof_field(IvmLink, rx) < IVM_MSG_MAX_BYTES);
 #define IVM_HOST_MACHINE EM_NONE
 #endif
 
+#define IVM_HOST_ENDIAN (HOST_BIG_ENDIAN ? IVM_ENDIAN_BIG : IVM_ENDIAN_LITTLE)
+
 static void ivm_link_flush(IvmMailbox *s);
 
 static SocketChardev *ivm_link_chardev(IvmMailbox *s)
@@ -491,7 +493,7 @@ static void ivm_link_begin(IvmMailbox *s)
     struct ivm_msg_hello hello = {
         .version = cpu_to_le32(IVM_LINK_VERSION),
         .machine = cpu_to_le16(IVM_HOST_MACHINE),
-        .endian = HOST_BIG_ENDIAN ? IVM_ENDIAN_BIG : IVM_ENDIAN_LITTLE,
+        .endian = IVM_HOST_ENDIAN,
         .side = s->side,
         .mode = cpu_to_le32(s->mode),
         .caps = cpu_to_le32(ivm_link_caps(s)),
@@ -544,10 +546,13 @@ static uint32_t ivm_link_settle(uint32_t wanted, uint32_t sender,
     }
 }
 
-/* What the receiver of a refused mode lacks, in words */
-static const char *ivm_link_lacking(uint32_t wanted, uint32_t sender,
+/* What a refused mode lacks, in words */
+static const char *ivm_link_lacking(IvmMailbox *s, uint32_t sender,
                                     uint32_t receiver)
 {
+    if (!s->link.peer.alike) {
+        return "a peer whose host has the same architecture";
+    }
     if (!(sender & receiver & IVM_CAP_FD_PASS)) {
         return "a socket that passes descriptors";
     }
@@ -570,11 +575,11 @@ static bool ivm_link_settle_modes(IvmMailbox *s, uint32_t caps)
     if (!link->tx_mode) {
         ivm_link_fail(s, IVM_REASON_MODE, "mode=%s needs %s",
                       ivm_mode_name(s->mode),
-                      ivm_link_lacking(s->mode, caps, peer_caps));
+                      ivm_link_lacking(s, caps, peer_caps));
     } else if (!link->rx_mode) {
         ivm_link_fail(s, IVM_REASON_MODE, "the peer's mode=%s needs %s",
                       ivm_mode_name(link->peer.mode),
-                      ivm_link_lacking(link->peer.mode, peer_caps, caps));
+                      ivm_link_lacking(s, peer_caps, caps));
     }
     return !link->failed;
 }
@@ -658,6 +663,16 @@ static bool ivm_link_check_match(IvmMailbox *s,
     return !s->link.failed;
 }
 
+/* No descriptor comes from a host of another architecture, whatever is said */
+static bool ivm_link_alike(const struct ivm_msg_hello *hello)
+{
+    uint16_t machine = le16_to_cpu(hello->machine);
+
+    return hello->endian == IVM_HOST_ENDIAN &&
+           (machine == IVM_HOST_MACHINE || machine == EM_NONE ||
+            IVM_HOST_MACHINE == EM_NONE);
+}
+
 static void ivm_link_advance(IvmMailbox *s);
 
 static void ivm_link_handle_hello(IvmMailbox *s,
@@ -668,6 +683,10 @@ static void ivm_link_handle_hello(IvmMailbox *s,
 
     if (!ivm_link_check_hello(s, hello) || !ivm_link_check_match(s, hello)) {
         return;
+    }
+    link->peer.alike = ivm_link_alike(hello);
+    if (!link->peer.alike) {
+        caps &= ~IVM_CAP_FD_PASS;
     }
     link->peer.caps = le32_to_cpu(hello->caps);
     link->peer.mode = le32_to_cpu(hello->mode);

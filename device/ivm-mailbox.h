@@ -54,6 +54,7 @@ typedef struct IvmWindow {
 
 /* What the peer's HELLO said */
 typedef struct IvmPeer {
+    bool alike;             /* its host is of this one's architecture */
     uint32_t caps;
     uint32_t mode;
     uint32_t vectors;

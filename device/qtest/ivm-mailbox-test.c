@@ -224,13 +224,19 @@ static void test_private_shmem(void)
 static void test_flr(void)
 {
     g_autofree char *path = ivm_test_socket();
-    QTestState *qts = qtest_initf(
+    QTestState *qts;
+    IvmDev dev;
+    uint8_t cap;
+
+    if (!ivm_test_needs_pc("q35 is a PC")) {
+        return;
+    }
+    qts = qtest_initf(
         "-S -machine q35 -m 64 -nodefaults "
         "-chardev socket,id=l0,path=%s,server=on,wait=off "
         "-device ivm-mailbox,id=m0,addr=5,chardev=l0,vectors=40", path);
-    IvmDev dev = ivm_dev(qts, "m0", 5);
-    uint8_t cap = ivm_config_read(&dev, 0x34);
-
+    dev = ivm_dev(qts, "m0", 5);
+    cap = ivm_config_read(&dev, 0x34);
     while ((ivm_config_read(&dev, cap) & 0xff) != 0x10) {
         cap = ivm_config_read(&dev, cap) >> 8;
         g_assert_cmpuint(cap, !=, 0);
@@ -305,20 +311,34 @@ static const BadOption bad_options[] = {
     { "unknown", SOCK "-device ivm-mailbox,chardev=l0,modus=qemu", "modus" },
 };
 
+/* A QEMU that is not expected to start; @before is for the shell */
+static char *run_bad(const char *before, const char *args)
+{
+    g_autofree char *dispose = NULL;
+    g_autofree char *board = ivm_machine_args(ivm_machine(qtest_get_arch()),
+                                              &dispose);
+    g_autofree char *cmd = g_strdup_printf(
+        "sh -c '%s exec %s %s -accel tcg -m 64 -nodefaults -display none -S "
+        "%s'", before, getenv("QTEST_QEMU_BINARY"), board, args);
+    g_autoptr(GError) error = NULL;
+    char *err = NULL;
+    int status;
+
+    g_assert(g_spawn_command_line_sync(cmd, NULL, &err, &status, &error));
+    if (dispose) {
+        unlink(dispose);
+    }
+    g_assert(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    return err;
+}
+
 /* One line that says what is wrong, exit code 1 */
 static void test_bad_option(gconstpointer data)
 {
     const BadOption *bad = data;
-    g_autofree char *cmd = g_strdup_printf(
-        "%s -machine pc,accel=tcg -cpu qemu64 -m 16 -nodefaults -display none "
-        "-S %s", getenv("QTEST_QEMU_BINARY"), bad->args);
-    g_autofree char *err = NULL;
-    g_autoptr(GError) error = NULL;
-    int status;
+    g_autofree char *err = run_bad("", bad->args);
 
-    g_assert(g_spawn_command_line_sync(cmd, NULL, &err, &status, &error));
-    g_assert(WIFEXITED(status));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
     if (!strstr(err, bad->message)) {
         g_test_message("expected '%s', got '%s'", bad->message, err);
         g_test_fail();
@@ -327,17 +347,10 @@ static void test_bad_option(gconstpointer data)
 
 static void test_rlimit(void)
 {
-    g_autofree char *cmd = g_strdup_printf(
-        "sh -c 'ulimit -n 100; exec %s -machine pc,accel=tcg -cpu qemu64 -m 16 "
-        "-nodefaults -display none -S -chardev socket,id=l0,"
-        "path=/dev/null/none,reconnect=1 "
-        "-device ivm-mailbox,chardev=l0,mode=irqfd,vectors=256'",
-        getenv("QTEST_QEMU_BINARY"));
-    g_autofree char *err = NULL;
-    int status;
+    g_autofree char *err = run_bad(
+        "ulimit -n 100;", "-chardev socket,id=l0,path=/dev/null/none,"
+        "reconnect=1 -device ivm-mailbox,chardev=l0,mode=irqfd,vectors=256");
 
-    g_assert(g_spawn_command_line_sync(cmd, NULL, &err, &status, NULL));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
     g_assert_nonnull(strstr(err, "RLIMIT_NOFILE is 100"));
 }
 

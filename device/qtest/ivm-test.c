@@ -31,10 +31,34 @@ char *ivm_test_socket(void)
 
 bool ivm_test_have_kvm(void)
 {
-    return qtest_has_accel("kvm") && access("/dev/kvm", R_OK | W_OK) == 0;
+    return ivm_machine(qtest_get_arch())->pc && qtest_has_accel("kvm") &&
+           access("/dev/kvm", R_OK | W_OK) == 0;
 }
 
-static GHashTable *pids;    /* libqtest keeps them to itself before 8.0 */
+/* Returns: false, and the test is skipped, if only a PC has what it needs */
+bool ivm_test_needs_pc(const char *what)
+{
+    if (!ivm_machine(qtest_get_arch())->pc) {
+        g_test_skip(what);
+        return false;
+    }
+    return true;
+}
+
+/* What libqtest does not keep: process ids before 8.0, and the board */
+typedef struct Qemu {
+    const IvmMachine *machine;
+    pid_t pid;
+} Qemu;
+
+static GHashTable *qemus;
+
+static const IvmMachine *machine_of(QTestState *qts)
+{
+    Qemu *qemu = qemus ? g_hash_table_lookup(qemus, qts) : NULL;
+
+    return qemu ? qemu->machine : ivm_machine(qtest_get_arch());
+}
 
 static pid_t read_pid_file(const char *path)
 {
@@ -44,11 +68,62 @@ static pid_t read_pid_file(const char *path)
     return atoi(text);
 }
 
-/* No guest code runs: under KVM the machine is left stopped */
-QTestState *ivm_test_start(const char *accel, const char *fmt, ...)
+static QTestState *start(const IvmMachine *machine, const char *accel,
+                         const char *args)
 {
     g_autofree char *pid_file = g_strdup_printf("%s/ivm-%d.pid",
                                                 g_get_tmp_dir(), getpid());
+    g_autofree char *dispose = NULL;
+    g_autofree char *board = ivm_machine_args(machine, &dispose);
+    Qemu *qemu = g_new0(Qemu, 1);
+    QTestState *qts;
+
+    qts = qtest_initf("%s -S %s -m 64 -nodefaults -pidfile %s %s",
+                      accel ? accel : "", board, pid_file, args);
+    *qemu = (Qemu){ machine, read_pid_file(pid_file) };
+    unlink(pid_file);
+    if (dispose) {
+        unlink(dispose);
+    }
+    if (!qemus) {
+        qemus = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    g_hash_table_insert(qemus, qts, qemu);
+    ivm_machine_setup(machine, qts);
+    return qts;
+}
+
+/* No guest code runs: under KVM the machine is left stopped */
+QTestState *ivm_test_start(const char *accel, const char *fmt, ...)
+{
+    g_autofree char *args = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    args = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    return start(ivm_machine(qtest_get_arch()), accel, args);
+}
+
+/* Returns: the emulator of @arch beside the one under test, NULL if none is */
+char *ivm_test_emulator(const char *arch)
+{
+    g_autofree char *dir = g_path_get_dirname(getenv("QTEST_QEMU_BINARY"));
+    char *path = g_strdup_printf("%s/qemu-system-%s", dir, arch);
+
+    if (access(path, X_OK) < 0) {
+        g_free(path);
+        return NULL;
+    }
+    return path;
+}
+
+/* The same with the board of another target; libqtest knows but one */
+QTestState *ivm_test_start_arch(const char *arch, const char *accel,
+                                const char *fmt, ...)
+{
+    g_autofree char *tested = g_strdup(getenv("QTEST_QEMU_BINARY"));
+    g_autofree char *emulator = ivm_test_emulator(arch);
     g_autofree char *args = NULL;
     QTestState *qts;
     va_list ap;
@@ -56,23 +131,24 @@ QTestState *ivm_test_start(const char *accel, const char *fmt, ...)
     va_start(ap, fmt);
     args = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    qts = qtest_initf("%s -S -machine pc -cpu qemu64 -m 64 -nodefaults "
-                      "-pidfile %s %s", accel ? accel : "", pid_file, args);
-    if (!pids) {
-        pids = g_hash_table_new(NULL, NULL);
-    }
-    g_hash_table_insert(pids, qts, GINT_TO_POINTER(read_pid_file(pid_file)));
-    unlink(pid_file);
+    setenv("QTEST_QEMU_BINARY", emulator, 1);
+    qts = start(ivm_machine(arch), accel, args);
+    setenv("QTEST_QEMU_BINARY", tested, 1);
     return qts;
 }
 
 pid_t ivm_test_pid(QTestState *qts)
 {
-    return GPOINTER_TO_INT(g_hash_table_lookup(pids, qts));
+    Qemu *qemu = g_hash_table_lookup(qemus, qts);
+
+    return qemu->pid;
 }
 
 void ivm_test_quit(QTestState *qts)
 {
+    if (qemus) {
+        g_hash_table_remove(qemus, qts);
+    }
     qtest_quit(qts);
 }
 
@@ -89,27 +165,32 @@ void ivm_test_reset(QTestState *qts)
  * PCI
  */
 
-static void config_address(IvmDev *dev, uint8_t offset)
-{
-    qtest_outl(dev->qts, 0xcf8, 0x80000000u | dev->bdf << 8 | (offset & ~3));
-}
-
 uint32_t ivm_config_read(IvmDev *dev, uint8_t offset)
 {
-    config_address(dev, offset);
-    return qtest_inl(dev->qts, 0xcfc);
+    return ivm_machine_config_read(machine_of(dev->qts), dev->qts, dev->bdf,
+                                   offset);
 }
 
 void ivm_config_write(IvmDev *dev, uint8_t offset, uint32_t value)
 {
-    config_address(dev, offset);
-    qtest_outl(dev->qts, 0xcfc, value);
+    ivm_machine_config_write(machine_of(dev->qts), dev->qts, dev->bdf, offset,
+                             value);
 }
 
 void ivm_config_writew(IvmDev *dev, uint8_t offset, uint16_t value)
 {
-    config_address(dev, offset);
-    qtest_outw(dev->qts, 0xcfc + (offset & 2), value);
+    ivm_machine_config_writew(machine_of(dev->qts), dev->qts, dev->bdf, offset,
+                              value);
+}
+
+uint32_t ivm_mem_read(IvmDev *dev, uint64_t at)
+{
+    return ivm_load(machine_of(dev->qts), dev->qts, at);
+}
+
+void ivm_mem_write(IvmDev *dev, uint64_t at, uint32_t value)
+{
+    ivm_store(machine_of(dev->qts), dev->qts, at, value);
 }
 
 uint8_t ivm_find_capability(IvmDev *dev, uint8_t id)
@@ -144,12 +225,13 @@ IvmDev ivm_dev(QTestState *qts, const char *id, unsigned slot)
 IvmDev ivm_dev_on_bus(QTestState *qts, const char *id, unsigned bus,
                       unsigned slot)
 {
+    const IvmMachine *machine = machine_of(qts);
     IvmDev dev = {
         .qts = qts,
         .id = id,
         .bdf = bus << 8 | slot << 3,
-        .bar0 = 0xe0000000u + slot * 0x1000000,
-        .msi_base = 0x100000 + slot * 0x10000,
+        .bar0 = machine->bars + slot * 0x1000000,
+        .msi_base = machine->messages + slot * 0x10000,
     };
 
     dev.bar1 = dev.bar0 + 0x10000;
@@ -164,12 +246,12 @@ IvmDev ivm_dev_on_bus(QTestState *qts, const char *id, unsigned bus,
 
 uint32_t ivm_read(IvmDev *dev, uint32_t offset)
 {
-    return qtest_readl(dev->qts, dev->bar0 + offset);
+    return ivm_mem_read(dev, dev->bar0 + offset);
 }
 
 void ivm_write(IvmDev *dev, uint32_t offset, uint32_t value)
 {
-    qtest_writel(dev->qts, dev->bar0 + offset, value);
+    ivm_mem_write(dev, dev->bar0 + offset, value);
 }
 
 void ivm_ring(IvmDev *dev, unsigned vector, uint32_t cookie)
@@ -193,9 +275,9 @@ void ivm_msix_message(IvmDev *dev, unsigned vector, uint64_t address,
 {
     uint64_t entry = dev->bar1 + 16 * vector;
 
-    qtest_writel(dev->qts, entry, address);
-    qtest_writel(dev->qts, entry + 4, address >> 32);
-    qtest_writel(dev->qts, entry + 8, data);
+    ivm_mem_write(dev, entry, address);
+    ivm_mem_write(dev, entry + 4, address >> 32);
+    ivm_mem_write(dev, entry + 8, data);
 }
 
 void ivm_msix_setup(IvmDev *dev, unsigned vectors)
@@ -211,7 +293,7 @@ void ivm_msix_setup(IvmDev *dev, unsigned vectors)
 
 void ivm_msix_mask(IvmDev *dev, unsigned vector, bool mask)
 {
-    qtest_writel(dev->qts, dev->bar1 + 16 * vector + 12, mask);
+    ivm_mem_write(dev, dev->bar1 + 16 * vector + 12, mask);
 }
 
 bool ivm_msix_pending(IvmDev *dev, unsigned vector)
@@ -219,7 +301,7 @@ bool ivm_msix_pending(IvmDev *dev, unsigned vector)
     uint32_t pba = ivm_config_read(dev, dev->msix_cap + 8);
 
     g_assert_cmpuint(pba & 7, ==, IVM_BAR_MSIX);
-    return qtest_readl(dev->qts, dev->bar1 + (pba & ~7u) + vector / 32 * 4) &
+    return ivm_mem_read(dev, dev->bar1 + (pba & ~7u) + vector / 32 * 4) &
            1u << vector % 32;
 }
 
@@ -231,13 +313,13 @@ void ivm_bus_master(IvmDev *dev, bool on)
 bool ivm_raised(IvmDev *dev, unsigned vector)
 {
     uint64_t address = dev->msi_base + 4 * vector;
-    uint32_t value = qtest_readl(dev->qts, address);
+    uint32_t value = ivm_mem_read(dev, address);
 
     if (!value) {
         return false;
     }
     g_assert_cmphex(value, ==, MSI_VALUE(vector));
-    qtest_writel(dev->qts, address, 0);
+    ivm_mem_write(dev, address, 0);
     return true;
 }
 

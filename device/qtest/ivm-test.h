@@ -10,6 +10,7 @@
 #define IVM_TEST_H
 
 #include "libqtest.h"
+#include "ivm-machine.h"
 #include "ivm-regs.h"
 #include "ivm-linkpage.h"
 #include "ivm-link-proto.h"
@@ -35,6 +36,12 @@ void ivm_test_quit(QTestState *qts);
 void ivm_test_reset(QTestState *qts);
 pid_t ivm_test_pid(QTestState *qts);
 bool ivm_test_have_kvm(void);
+bool ivm_test_needs_pc(const char *what);
+
+/* The same with another target's emulator, if it lies beside the tested one */
+char *ivm_test_emulator(const char *arch);
+QTestState *ivm_test_start_arch(const char *arch, const char *accel,
+                                const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
 /* The device in slot @slot, BARs placed, memory and bus mastering on */
 IvmDev ivm_dev(QTestState *qts, const char *id, unsigned slot);
@@ -45,6 +52,8 @@ uint8_t ivm_find_capability(IvmDev *dev, uint8_t id);
 uint32_t ivm_config_read(IvmDev *dev, uint8_t offset);
 void ivm_config_write(IvmDev *dev, uint8_t offset, uint32_t value);
 void ivm_config_writew(IvmDev *dev, uint8_t offset, uint16_t value);
+uint32_t ivm_mem_read(IvmDev *dev, uint64_t at);
+void ivm_mem_write(IvmDev *dev, uint64_t at, uint32_t value);
 uint32_t ivm_read(IvmDev *dev, uint32_t offset);
 void ivm_write(IvmDev *dev, uint32_t offset, uint32_t value);
 void ivm_ring(IvmDev *dev, unsigned vector, uint32_t cookie);
