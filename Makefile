@@ -97,8 +97,9 @@ install: all
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir)/guest $(DESTDIR)$(libexecdir)/qemu \
 		$(DESTDIR)$(mandir)
 	$(Q)install -m 755 $(O)/ivmtrace $(DESTDIR)$(bindir)
-	$(Q)install -m 644 $(O)/guest/ivm-bare.elf $(DESTDIR)$(libexecdir)/guest
-	$(Q)install -m 755 $(O)/qemu/qemu-system-x86_64 $(DESTDIR)$(libexecdir)/qemu
+	$(Q)install -m 644 $(O)/guest/ivm-bare.elf $(O)/guest/ivm-bare-arm64.img $(DESTDIR)$(libexecdir)/guest
+	$(Q)install -m 755 $(O)/qemu/qemu-system-x86_64 $(O)/qemu/qemu-system-aarch64 \
+		$(DESTDIR)$(libexecdir)/qemu
 	$(Q)cp -rL $(O)/qemu/share $(DESTDIR)$(libexecdir)/qemu
 	$(Q)install -m 644 docs/man/*.1 $(DESTDIR)$(mandir)
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * CPUs, their local APICs and IDTs.
+ * CPUs and how they take interrupts: local APICs and IDTs on a PC, where this
+ * has its names from; GICv3 and ITS on arm64, which refuses what it lacks.
  *
  * QEMU numbers APIC ids from 0 without gaps on machines of one thread a core,
- * so CPU n has APIC id n here.
+ * so CPU n has APIC id n here, and likewise affinity n.
  */
 #ifndef IVM_BARE_APIC_H
 #define IVM_BARE_APIC_H
@@ -63,12 +64,13 @@ void apic_check_layout(const struct layout *layout);
 /**
  * apic_route_link() - make IDT entries for a link vector
  * @route: anything but ROUTE_MOVING
+ * @requester: the device, as its messages name it: PCI bus, device and function
  * @vector: link vector
  * @address: MSI address to send to
  * @data: MSI data to send
  */
-void apic_route_link(const struct layout *layout, enum route route, uint32_t vector,
-		     uint32_t *address, uint32_t *data);
+void apic_route_link(const struct layout *layout, enum route route, uint32_t requester,
+		     uint32_t vector, uint32_t *address, uint32_t *data);
 
 /**
  * apic_start_noise() - timer interrupts and IPIs right beside the link's on every CPU

@@ -40,9 +40,42 @@ $(O)/guest/ivm-bare.elf: $(O)/guest/bare/ivm-bare.elf64
 	$(call msg,OBJCOPY,$@)
 	$(Q)$(GUEST_OBJCOPY) -S -O elf32-i386 $< $@
 
+# ---- arm64 ----
+#
+# clang and lld are cross compilers as they are
+
+GUEST_ARM64_CC ?= clang --target=aarch64-none-elf
+GUEST_ARM64_LD ?= ld.lld
+
+guest_arm64_src := $(wildcard guest/bare/*.c guest/bare/arm64/*.c) guest/bare/arm64/boot.S
+guest_arm64_obj := $(patsubst guest/bare/%,$(O)/guest/arm64/%.o,$(basename $(guest_arm64_src)))
+
+GUEST_ARM64_CFLAGS := -march=armv8-a -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding \
+	-mgeneral-regs-only -mno-outline-atomics -fno-pic -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -MMD -MP
+
+$(O)/guest/arm64/%.o: guest/bare/%.c guest/bare/build.mk
+	@mkdir -p $(@D)
+	$(call msg,GUESTCC,$<)
+	$(Q)$(GUEST_ARM64_CC) $(GUEST_ARM64_CFLAGS) -Iguest/bare -Iguest/bare/arm64 -Idevice -c $< -o $@
+
+$(O)/guest/arm64/%.o: guest/bare/%.S guest/bare/build.mk
+	@mkdir -p $(@D)
+	$(call msg,GUESTAS,$<)
+	$(Q)$(GUEST_ARM64_CC) -march=armv8-a -MMD -MP -c $< -o $@
+
+# In the format of a kernel: then QEMU hands over the command line
+$(O)/guest/ivm-bare-arm64.img: $(guest_arm64_obj) guest/bare/arm64/link.ld
+	$(call msg,GUESTLD,$@)
+	$(Q)$(GUEST_ARM64_LD) -static --no-pie --build-id=none -T guest/bare/arm64/link.ld \
+		-o $(O)/guest/arm64/ivm-bare.elf $(guest_arm64_obj)
+	$(Q)$(GUEST_ARM64_LD) -static --no-pie --build-id=none --oformat=binary \
+		-T guest/bare/arm64/link.ld -o $@ $(guest_arm64_obj)
+
 VM_CHECKS += guest/bare/selftest.t
 
 .PHONY: guest
-guest: $(O)/guest/ivm-bare.elf
+guest: $(O)/guest/ivm-bare.elf $(O)/guest/ivm-bare-arm64.img
 
--include $(wildcard $(O)/guest/bare/*.d $(O)/guest/bare/*/*.d)
+-include $(wildcard $(O)/guest/bare/*.d $(O)/guest/bare/*/*.d \
+	$(O)/guest/arm64/*.d $(O)/guest/arm64/*/*.d)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How fast the TSC runs, and who says so.
+ * How fast the TSC runs, and who says so.  On arm64 the virtual counter stands for it.
  */
 #ifndef IVM_BARE_CLOCK_H
 #define IVM_BARE_CLOCK_H
@@ -11,7 +11,7 @@
 /**
  * clock_init() - find the pace of the TSC
  *
- * From KVM's own clock if there is one, which is exact; else against the PIT.
+ * A PC: from KVM's own clock if there is one, which is exact; else against the PIT.
  */
 void clock_init(void);
 

@@ -73,6 +73,7 @@ void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct
 	lanes->own = (void *)(mailbox->shmem.address + mailbox->side * lanes->lane_bytes);
 	lanes->peer = (void *)(mailbox->shmem.address + (mailbox->side ^ 1) * lanes->lane_bytes);
 	lanes->peer_result = NULL;
+	lanes->unshared = mailbox->unshared ? mailbox : NULL;
 	lanes->result = (void *)((char *)lanes->own + RESULT_OFF);
 	lanes->rtt = (void *)((char *)lanes->own + RTT_OFF);
 	lanes->delay = (void *)((char *)lanes->own + DELAY_OFF);
@@ -104,6 +105,8 @@ void lanes_wait_peer(struct lanes *lanes, uint32_t timeout_s)
 {
 	uint32_t offset;
 
+	if (lanes->unshared)
+		return;
 	if (!wait_until(peer_is_published, lanes, timeout_s))
 		die("the peer's lane did not appear");
 	offset = *(const volatile uint32_t *)&lanes->peer->result_off;
@@ -115,5 +118,7 @@ void lanes_wait_peer(struct lanes *lanes, uint32_t timeout_s)
 
 uint32_t lanes_peer_state(const struct lanes *lanes)
 {
+	if (lanes->unshared)
+		return mailbox_peer_ready(lanes->unshared) ? IVM_RESULT_RUNNING : IVM_RESULT_DONE;
 	return __atomic_load_n(&lanes->peer_result->state, __ATOMIC_ACQUIRE);
 }

@@ -16,6 +16,7 @@ struct lanes {
 	struct ivm_delay *delay;		/* in our lane */
 	const struct ivm_lane *peer;
 	const struct ivm_result *peer_result;	/* NULL until lanes_wait_peer() */
+	const struct mailbox *unshared;		/* no peer's lane: all its device tells is READY */
 	uint32_t lane_bytes;
 };
 
@@ -34,13 +35,15 @@ void lanes_init(struct lanes *lanes, const struct mailbox *mailbox, const struct
 void lanes_publish(struct lanes *lanes);
 
 /**
- * lanes_wait_peer() - wait for the peer's lane, check it
+ * lanes_wait_peer() - wait for the peer's lane, check it; none without shared memory
  * @timeout_s: dies after this long
  */
 void lanes_wait_peer(struct lanes *lanes, uint32_t timeout_s);
 
 /**
  * lanes_peer_state() - IVM_RESULT_* of the peer
+ *
+ * Without shared memory it is running for as long as it says READY, and done then.
  */
 uint32_t lanes_peer_state(const struct lanes *lanes);
 

@@ -83,7 +83,8 @@ static void write_entry(const struct mailbox *mailbox, uint32_t vector, enum rou
 	uintptr_t entry = mailbox->msix + 16 * vector;
 	uint32_t address, data;
 
-	apic_route_link(&mailbox->layout, route, vector, &address, &data);
+	apic_route_link(&mailbox->layout, route, mailbox->pci.address >> 8, vector, &address,
+			&data);
 	mmio_write32(entry + MSIX_VECTOR_CONTROL, MSIX_MASKED);
 	mmio_write32(entry, address);
 	mmio_write32(entry + 4, 0);
@@ -152,8 +153,7 @@ static void wait_ivm(struct mailbox *mailbox, uint32_t timeout_s)
 	if (!wait_until(ivm_link_is_up, mailbox, timeout_s))
 		die("the link is down, reason %u", mailbox_read(mailbox, IVM_REG_LINK) >>
 		    IVM_LINK_REASON_SHIFT & IVM_LINK_REASON_FIELD);
-	if (!(mailbox_read(mailbox, IVM_REG_FEATURES) & IVM_FEATURE_SHMEM))
-		die("the link shares no memory");
+	mailbox->unshared = !(mailbox_read(mailbox, IVM_REG_FEATURES) & IVM_FEATURE_SHMEM);
 	mailbox->side = mailbox_read(mailbox, IVM_REG_SIDE);
 	mailbox->peer_vectors = mailbox_read(mailbox, IVM_REG_PEER_VECTORS);
 	hot.doorbell = mailbox->regs.address + IVM_DOORBELL(0);
@@ -181,22 +181,27 @@ void mailbox_wait_link(struct mailbox *mailbox, uint32_t timeout_s)
 		die("side %u: a link has two", mailbox->side);
 }
 
-static bool ivm_peer_is_ready(void *opaque)
+bool mailbox_peer_ready(const struct mailbox *mailbox)
 {
-	return mailbox_read(opaque, IVM_REG_PEER_READY) & IVM_READY;
+	return mailbox_read(mailbox, IVM_REG_PEER_READY) & IVM_READY;
 }
 
-void mailbox_set_ready(const struct mailbox *mailbox)
+static bool ivm_peer_is_ready(void *opaque)
+{
+	return mailbox_peer_ready(opaque);
+}
+
+void mailbox_set_ready(const struct mailbox *mailbox, bool ready)
 {
 	if (mailbox->kind == DEVICE_IVM)
-		mailbox_write(mailbox, IVM_REG_READY, IVM_READY);
+		mailbox_write(mailbox, IVM_REG_READY, ready ? IVM_READY : 0);
 }
 
 void mailbox_announce(const struct mailbox *mailbox, uint32_t timeout_s)
 {
 	if (mailbox->kind != DEVICE_IVM)
 		return;
-	mailbox_set_ready(mailbox);
+	mailbox_set_ready(mailbox, true);
 	if (!wait_until(ivm_peer_is_ready, (void *)mailbox, timeout_s))
 		die("the peer's guest is not ready");
 }

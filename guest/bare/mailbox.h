@@ -21,6 +21,7 @@ struct mailbox {
 	uintptr_t msix;		/* its table */
 	struct layout layout;	/* what its vectors were routed to */
 	bool other;		/* route=moving: where they are now */
+	bool unshared;		/* the link shares no memory: TCP, say */
 };
 
 /**
@@ -60,9 +61,14 @@ void mailbox_hold(const struct mailbox *mailbox, uint32_t vector, uint32_t how, 
 void mailbox_wait_link(struct mailbox *mailbox, uint32_t timeout_s);
 
 /**
- * mailbox_set_ready() - tell the peer that our lane is valid
+ * mailbox_set_ready() - tell the peer that our lane is valid, or is not any more
  */
-void mailbox_set_ready(const struct mailbox *mailbox);
+void mailbox_set_ready(const struct mailbox *mailbox, bool ready);
+
+/**
+ * mailbox_peer_ready() - did the peer say so?
+ */
+bool mailbox_peer_ready(const struct mailbox *mailbox);
 
 /**
  * mailbox_announce() - tell the peer that our lane is valid, wait for its answer

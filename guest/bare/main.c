@@ -74,7 +74,7 @@ static void run_both(struct mailbox *from, struct options *options)
 	mailbox_setup_interrupts(&to, options);
 	lanes_publish(&to_lanes);
 	lanes_publish(&from_lanes);
-	mailbox_set_ready(&to);
+	mailbox_set_ready(&to, true);
 	mailbox_announce(from, options->timeout_s);
 	lanes_wait_peer(&from_lanes, options->timeout_s);
 	lanes_wait_peer(&to_lanes, options->timeout_s);

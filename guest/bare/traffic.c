@@ -211,6 +211,8 @@ static void finish(struct lanes *lanes, uint64_t sent, uint64_t handled)
 	result->handled = handled;
 	apic_noise(&result->noise_timers, &result->noise_ipis);
 	__atomic_store_n(&result->state, IVM_RESULT_DONE, __ATOMIC_RELEASE);
+	if (lanes->unshared)
+		mailbox_set_ready(lanes->unshared, false);
 }
 
 static uint32_t sent(const struct run *run)
@@ -221,6 +223,9 @@ static uint32_t sent(const struct run *run)
 static void begin(struct run *run, struct lanes *lanes, struct mailbox *mailbox,
 		  const struct options *options)
 {
+	if (lanes->unshared && (options->pattern == IVM_PATTERN_BURST ||
+				options->pattern == IVM_PATTERN_STEP))
+		die("the link shares no memory: not with this pattern");
 	*run = (struct run){
 		.lanes = lanes,
 		.mailbox = mailbox,

@@ -265,11 +265,12 @@ void apic_check_layout(const struct layout *layout)
 		die("irq=%u: no room for %u IDT vectors", layout->base, layout->span);
 }
 
-void apic_route_link(const struct layout *layout, enum route route, uint32_t vector,
-		     uint32_t *address, uint32_t *data)
+void apic_route_link(const struct layout *layout, enum route route, uint32_t requester,
+		     uint32_t vector, uint32_t *address, uint32_t *data)
 {
 	uint32_t cpus = layout->cpus, cpu = vector % cpus, destination = cpu;
 
+	(void)requester;		/* a message says all by itself */
 	*data = layout->base + vector / cpus;
 	if (route == ROUTE_OTHER) {
 		destination = cpu = (vector + 1) % cpus;
