@@ -116,7 +116,7 @@ static int ivm_doorbell_ioeventfd(IvmDoorbell *bell, hwaddr address, bool add)
         .flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
     };
 
-    /* Known when compiling for a target without KVM, which lacks the function */
+    /* A target without KVM lacks the function, and never comes here */
     return kvm_enabled() ? kvm_vm_ioctl(kvm_state, KVM_IOEVENTFD, &ioeventfd)
                          : -ENOSYS;
 }

@@ -373,7 +373,7 @@ static void test_two_modes(gconstpointer data)
     Two *t;
 
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no KVM for this target");
+        g_test_skip("no KVM here for this target");
         return;
     }
     if (other_missing(data)) {

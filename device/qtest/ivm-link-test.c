@@ -96,7 +96,7 @@ static const Mode modes[] = {
 static bool mode_possible(const Mode *mode)
 {
     if (mode->accel && !ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return false;
     }
     return true;
@@ -614,7 +614,7 @@ static void test_auto_kvm(void)
     Pair *p;
 
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     p = pair_up("-accel kvm", "mode=auto", "mode=auto,irq-ctrl=on");
@@ -1492,7 +1492,7 @@ static void test_held_at_switch(void)
     uint8_t msg[IVM_MSG_MAX_BYTES];
 
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     h = hostile_start("-accel kvm", "vectors=4,mode=qemu");
@@ -1531,7 +1531,7 @@ static void test_old_eventfds(void)
     int old;
 
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     h = hostile_start("-accel kvm", "vectors=4,mode=qemu");

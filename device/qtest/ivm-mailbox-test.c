@@ -467,7 +467,7 @@ static void test_fuzz_qemu(void)
 static void test_fuzz_direct(void)
 {
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     fuzz("-accel kvm", "mode=direct", 60);
@@ -476,7 +476,7 @@ static void test_fuzz_direct(void)
 static void test_fuzz_irqfd(void)
 {
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     fuzz("-accel kvm", "mode=irqfd", 60);
@@ -494,7 +494,7 @@ static void test_overlap(void)
     unsigned i, j;
 
     if (!ivm_test_have_kvm()) {
-        g_test_skip("no /dev/kvm");
+        g_test_skip("no KVM here for this target");
         return;
     }
     qts = ivm_test_start(
