@@ -7,6 +7,7 @@
 #define IVM_ASSEMBLE_BPF_H
 
 #include "common.bpf.h"
+#include "page.bpf.h"
 
 /* The number of the last journey */
 __u64 last_id;
@@ -408,19 +409,19 @@ static __always_inline void use_route(struct ivm_task *me, __u32 tgid)
  * The vector of a link that is raised: a kworker's irqfd has the vector's own
  * eventfd, whatever message it has now; a QEMU's message is the one it has set.
  */
-static __always_inline struct ivm_target *raised_target(const struct ivm_task *me, __u32 tgid)
+static __always_inline bool raised_target(const struct ivm_task *me, __u32 tgid,
+					  struct ivm_target *target)
 {
 	const struct ivm_sender *s = &me->sender;
-	struct ivm_message_key key = {
-		.address = s->msi_address & ~IVM_MSI_ADDRESS_BASE,
-		.data = s->msi_data,
-		.tgid = tgid,
-	};
 	__u32 id = me->work_eventfd_id;
+	struct ivm_target *known;
 
-	if (me->work_ns)
-		return bpf_map_lookup_elem(&eventfd_ids, &id);
-	return bpf_map_lookup_elem(&messages, &key);
+	if (!me->work_ns)
+		return find_message(tgid, s->msi_address, s->msi_data, target);
+	known = bpf_map_lookup_elem(&eventfd_ids, &id);
+	if (known)
+		*target = *known;
+	return known;
 }
 
 /*
@@ -432,16 +433,18 @@ static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e
 	__u32 tgid = me->work_ns ? me->to_tgid : me->tgid;
 	struct ivm_sender *s = &me->sender;
 	struct ivm_journey *j = &s->open;
-	struct ivm_target *target = raised_target(me, tgid);
+	struct ivm_target target = {};
 
-	if (!target || !ivm_route_leads_to(s, e))
+	if (!ivm_route_leads_to(s, e))
 		return;
 	/* A doorbell that was rung before hooks were armed; clones have equal messages */
 	if (me->vcpu && !me->access_ns)
 		return;
+	if (!raised_target(me, tgid, &target))
+		return;
 	ivm_sender_raise(s, e, __sync_fetch_and_add(&last_id, 1) + 1);
-	j->to_end = target->end;
-	j->vector = target->vector;
+	j->to_end = target.end;
+	j->vector = target.vector;
 	j->t_ns[IVM_P_DEFER] = me->defer_ns;
 	j->t_ns[IVM_P_WORK] = me->work_ns;
 	/* A vCPU that raises its own interrupt has left its guest to unmask it */

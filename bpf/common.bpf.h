@@ -12,6 +12,13 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+/* For headers shared with QEMU, which has these types */
+typedef __u8 uint8_t;
+typedef __u16 uint16_t;
+typedef __s32 int32_t;
+typedef __u32 uint32_t;
+typedef __u64 uint64_t;
+
 #include "kernel.h"
 #include "compat.bpf.h"
 #include "state.bpf.h"

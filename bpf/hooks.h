@@ -131,6 +131,26 @@ struct ivm_message_key {
 	__u32 tgid;
 };
 
+struct ivm_message {
+	struct ivm_target target;
+	__u32 page;		/* its end's, see struct ivm_page_key; 0: it has none */
+};
+
+/* A link page of a followed process: numbered from 1, in any order */
+struct ivm_page_key {
+	__u32 tgid;
+	__u32 number;
+};
+
+/* Where its owner has it mapped, and what we know of it */
+struct ivm_page {
+	__u64 address;
+	__u32 end;
+	__u32 vectors;
+	__u32 seq;		/* of the snapshot that `messages` was filled from */
+	__u32 zero;
+};
+
 /* A link's socket; all but @end is the programs' own */
 struct ivm_socket {
 	__u64 part_seq[2];	/* RING whose header came or went with the last call */

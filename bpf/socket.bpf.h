@@ -7,10 +7,6 @@
 
 #include "common.bpf.h"
 
-typedef __u8 uint8_t;
-typedef __u16 uint16_t;
-typedef __u32 uint32_t;
-typedef __u64 uint64_t;
 #include "../device/ivm-link-proto.h"
 
 #define IVM_SOCKET_UNITS	128	/* QEMU reads 4 KiB at a time */

@@ -109,12 +109,6 @@ struct ivm_assemble {
 	struct ivm_assemble_stats stats;
 };
 
-/* Where its number was given to it */
-static inline uint64_t assemble_begin_ns(const struct ivm_journey *j)
-{
-	return ivm_seen(j, IVM_P_DISPATCH) ? j->t_ns[IVM_P_DISPATCH] : j->t_ns[IVM_P_SEND];
-}
-
 /* assemble.c */
 enum ivm_outcome assemble_outcome_accepted(struct ivm_assemble *a, const struct ivm_journey *j);
 

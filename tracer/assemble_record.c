@@ -207,9 +207,10 @@ static void close_ring(struct ivm_assemble *a, const struct ivm_journey *j)
 		assemble_set_aside(a, ring);
 }
 
-/* One work item runs once for all that signalled before it did */
+/* One work item runs once for all that signalled before it did: they share its fate */
 static void take_along(struct ivm_assemble *a, const struct ivm_journey *carrier)
 {
+	bool is_delivered = carrier->outcome == IVM_O_DELIVERED;
 	struct raise raise = { .start_ns = carrier->t_ns[IVM_P_WORK] };
 	g_auto(GQueue) others = G_QUEUE_INIT;
 	struct ivm_journey *ring;
@@ -219,9 +220,12 @@ static void take_along(struct ivm_assemble *a, const struct ivm_journey *carrier
 	while ((ring = g_queue_pop_head(&others))) {
 		ring->t_ns[IVM_P_ROUTE] = carrier->t_ns[IVM_P_ROUTE];
 		ring->t_ns[IVM_P_ACCEPT] = carrier->t_ns[IVM_P_ACCEPT];
-		ring->into = carrier->id;
+		ring->to_vcpu = carrier->to_vcpu;
+		ring->irq_vector = carrier->irq_vector;
+		ring->into = is_delivered ? carrier->id : carrier->into;
+		ring->flags |= carrier->flags & IVM_J_EARLY;
 		assemble_counts_of(a, ring)->accepted++;
-		assemble_free_settled(a, ring, IVM_O_COALESCED);
+		assemble_free_settled(a, ring, is_delivered ? IVM_O_COALESCED : carrier->outcome);
 	}
 }
 
@@ -229,7 +233,7 @@ static void end_ring(struct ivm_assemble *a, struct ivm_journey *j)
 {
 	count_rung(a, j);
 	a->signal_seen |= ivm_seen(j, IVM_P_SIGNAL);
-	if (j->outcome == IVM_O_DELIVERED && ivm_seen(j, IVM_P_WORK))
+	if (ivm_seen(j, IVM_P_WORK) && ivm_seen(j, IVM_P_ACCEPT))
 		take_along(a, j);
 	assemble_settle(a, j);
 }

@@ -7,6 +7,7 @@
  * never taken out and put in again, so that no doorbell rings between the two.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,11 +20,14 @@
 #include "ivmtrace.skel.h"
 #include "follow.h"
 
+#define LINKPAGE_FILE "/memfd:" IVM_LINKPAGE_NAME
+
 struct ivm_follow {
 	struct ivmtrace_bpf *skel;
 	struct bpf_link *claim;
 	GHashTable *rows;		/* what is in the maps: struct row, as a set */
 	GHashTable *eventfd_ids;	/* (end, vector, link-up, descriptor) -> eventfd id */
+	GHashTable *pages;		/* inode of a link page -> its address in its owner */
 	GHashTable *vcpus;		/* (vm id, vcpu_id) -> index into the map vcpus */
 	uint32_t vcpus_used;		/* index 0 is nobody's */
 	uint64_t version;		/* of the topology they are in line with */
@@ -252,14 +256,75 @@ static void want_eventfd_ids(struct ivm_follow *f, GHashTable *wanted, const str
 	}
 }
 
+/* Where a process has its own link pages mapped: peers map them for reading only */
+static void note_mappings(struct ivm_follow *f, pid_t tgid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/maps", tgid);
+	unsigned long long start, inode;
+	FILE *file = fopen(path, "re");
+	char line[512], mode[8];
+	gint64 key;
+
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx-%*x %7s %*s %*s %llu", &start, mode, &inode) != 3 ||
+		    !strstr(line, LINKPAGE_FILE) || mode[1] != 'w')
+			continue;
+		key = inode;
+		g_hash_table_insert(f->pages, g_memdup2(&key, sizeof(key)),
+				    GSIZE_TO_POINTER(start));
+	}
+	fclose(file);
+}
+
+/* 0: not known, so that its snapshots must do */
+static uint64_t page_address(struct ivm_follow *f, const struct ivm_end *end)
+{
+	gint64 key = end->page_inode;
+
+	if (!end->page_inode)
+		return 0;
+	/* Looked for once: a device has it from its beginning to its end */
+	if (!g_hash_table_contains(f->pages, &key))
+		note_mappings(f, end->vm->tgid);
+	if (!g_hash_table_contains(f->pages, &key))
+		g_hash_table_insert(f->pages, g_memdup2(&key, sizeof(key)), NULL);
+	return GPOINTER_TO_SIZE(g_hash_table_lookup(f->pages, &key));
+}
+
+/* Return: its number in its process, 0 if there is none */
+static uint32_t want_page(struct ivm_follow *f, GHashTable *wanted, GHashTable *numbers,
+			  const struct ivm_end *end)
+{
+	gpointer tgid = GINT_TO_POINTER(end->vm->tgid);
+	struct ivm_page_key key = {
+		.tgid = end->vm->tgid,
+		.number = GPOINTER_TO_UINT(g_hash_table_lookup(numbers, tgid)) + 1,
+	};
+	struct ivm_page page = {
+		.address = page_address(f, end),
+		.end = end->id,
+		.vectors = end->page.vectors,
+		.seq = end->page.seq,
+	};
+
+	if (!page.address)
+		return 0;
+	want(wanted, f->skel->maps.pages, &key, &page, 0);
+	g_hash_table_insert(numbers, tgid, GUINT_TO_POINTER(key.number));
+	return key.number;
+}
+
 /* The messages that raise this end's vectors */
 static void want_messages(const struct ivm_topology *t, struct ivm_follow *f,
-			  GHashTable *wanted, const struct ivm_end *end)
+			  GHashTable *wanted, const struct ivm_end *end, uint32_t page)
 {
-	struct ivm_target target = { .end = end->id };
+	struct ivm_message message = { .target.end = end->id, .page = page };
+	uint32_t i;
 
-	for (; target.vector < end->page.vectors; target.vector++) {
-		const struct ivm_linkpage_vector *v = &end->page.vector[target.vector];
+	for (i = 0; i < end->page.vectors; i++) {
+		const struct ivm_linkpage_vector *v = &end->page.vector[i];
 		struct ivm_message_key key = {
 			.address = v->msi_address & ~IVM_MSI_ADDRESS_BASE,
 			.data = v->msi_data,
@@ -268,7 +333,8 @@ static void want_messages(const struct ivm_topology *t, struct ivm_follow *f,
 
 		if (!v->msi_data)
 			continue;
-		want(wanted, f->skel->maps.messages, &key, &target, 0);
+		message.target.vector = i;
+		want(wanted, f->skel->maps.messages, &key, &message, 0);
 		want_link_vector(t, f, wanted, end, v);
 	}
 }
@@ -285,6 +351,7 @@ static void want_socket(struct ivm_follow *f, GHashTable *wanted, const struct i
 
 static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_topology *t)
 {
+	g_autoptr(GHashTable) numbers = g_hash_table_new(g_direct_hash, g_direct_equal);
 	int err = 0;
 	guint i;
 
@@ -312,7 +379,7 @@ static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_t
 		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
 
 		if (!end->dead)
-			want_messages(t, f, wanted, end);
+			want_messages(t, f, wanted, end, want_page(f, wanted, numbers, end));
 	}
 	return err;
 }
@@ -337,6 +404,23 @@ static int push(struct ivm_follow *f, const struct row *row, const char **full_m
 	}
 	note_claim(f, row);
 	return 0;
+}
+
+/*
+ * Pages come last: that one is as we know it says that its messages are, too.
+ * Whoever raises meanwhile looks into the page.
+ */
+static int push_all(struct ivm_follow *f, GHashTable *wanted, bool pages, const char **full_map)
+{
+	GHashTableIter it;
+	gpointer key;
+	int err = 0;
+
+	g_hash_table_iter_init(&it, wanted);
+	while (!err && g_hash_table_iter_next(&it, &key, NULL))
+		if ((((struct row *)key)->map == f->skel->maps.pages) == pages)
+			err = push(f, key, full_map);
+	return err;
 }
 
 static void drop_unwanted(struct ivm_follow *f, GHashTable *wanted)
@@ -391,6 +475,7 @@ struct ivm_follow *ivm_follow_new(struct ivmtrace_bpf *skel)
 	f->version = UINT64_MAX;
 	f->rows = g_hash_table_new_full(row_hash, row_equal, g_free, NULL);
 	f->eventfd_ids = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	f->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	f->vcpus = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	return f;
 }
@@ -406,6 +491,7 @@ void ivm_follow_free(struct ivm_follow *f)
 	bpf_link__destroy(f->claim);
 	g_hash_table_destroy(f->rows);
 	g_hash_table_destroy(f->vcpus);
+	g_hash_table_destroy(f->pages);
 	g_hash_table_destroy(f->eventfd_ids);
 	g_free(f);
 }
@@ -421,8 +507,6 @@ void ivm_follow_free(struct ivm_follow *f)
 int ivm_follow_sync(struct ivm_follow *f, const struct ivm_topology *t, const char **full_map)
 {
 	GHashTable *wanted;
-	GHashTableIter it;
-	gpointer key;
 	int err;
 
 	*full_map = NULL;
@@ -432,10 +516,11 @@ int ivm_follow_sync(struct ivm_follow *f, const struct ivm_topology *t, const ch
 	err = want_all(f, wanted, t);
 	if (err)
 		*full_map = "vcpus";
-	g_hash_table_iter_init(&it, wanted);
-	while (!err && g_hash_table_iter_next(&it, &key, NULL))
-		err = push(f, key, full_map);
+	if (!err)
+		err = push_all(f, wanted, false, full_map);
 	drop_unwanted(f, wanted);
+	if (!err)
+		err = push_all(f, wanted, true, full_map);
 	g_hash_table_destroy(f->rows);
 	f->rows = wanted;
 	f->version = t->version;

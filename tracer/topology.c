@@ -319,7 +319,7 @@ void ivm_topology_pair(struct ivm_topology *t, struct ivm_end *a, struct ivm_end
 	b->peer = a;
 }
 
-/* Everything but the sequence lock and the counters behind the slow fields */
+/* Everything but the sequence and the counters behind the slow fields */
 static bool page_changed(const struct ivm_linkpage *a, const struct ivm_linkpage *b)
 {
 	size_t from = offsetof(struct ivm_linkpage, link_id);
@@ -340,7 +340,7 @@ void ivm_topology_update_end(struct ivm_topology *t, struct ivm_end *end,
 	bool changed = page_changed(&end->page, page);
 	bool repair = changed && (end->page.link_id != page->link_id || end->page.up != page->up);
 
-	t->version += changed;
+	t->version += changed || end->page.seq != page->seq;
 	if (changed)
 		unindex_end(t, end);
 	end->page = *page;

@@ -769,6 +769,75 @@ static void random_streams_close_their_counts(void **state)
 	}
 }
 
+/* ---- what BPF programs have put together ---- */
+
+/* A ring of vector 0 that has been written at @t_ns, as its programs would give it out */
+static struct ivm_journey_record record(struct fixture *f, enum ivm_record_kind kind, uint64_t id,
+					uint64_t t_ns)
+{
+	return (struct ivm_journey_record){
+		.t_ns = t_ns + 50, .kind = kind,
+		.j = { .id = id, .t_ns[IVM_P_DISPATCH] = t_ns - 20, .t_ns[IVM_P_SEND] = t_ns,
+		       .from_end = f->end[0]->id, .to_end = f->end[1]->id, .mode = IVM_M_IRQFD,
+		       .configured = IVM_M_IRQFD },
+	};
+}
+
+/* Rings 2 and 3 are written before, ring 4 after a kworker injects for ring 1 at 1000 */
+static const struct ivm_journey *by_worker(struct fixture *f, enum ivm_outcome outcome,
+					   uint64_t into)
+{
+	struct ivm_journey_record carrier = record(f, IVM_REC_ENDED, 1, 100);
+	struct ivm_journey_record ring;
+	uint64_t id;
+
+	for (id = 2; id <= 4; id++) {
+		ring = record(f, IVM_REC_CLOSED, id, id < 4 ? 100 * id : 1010);
+		ring.j.t_ns[IVM_P_DISPATCH] = 90 * id;
+		ivm_assemble_record(f->a, &ring);
+	}
+	carrier.t_ns = 1200;
+	carrier.j.t_ns[IVM_P_WORK] = 1000;
+	carrier.j.t_ns[IVM_P_ROUTE] = 1001;
+	carrier.j.t_ns[IVM_P_ACCEPT] = 1002;
+	carrier.j.outcome = outcome;
+	carrier.j.into = into;
+	ivm_assemble_record(f->a, &carrier);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+	assert_int_equal(f->journeys->len, 3);
+	assert_int_equal(journey(f, 0)->id + journey(f, 1)->id + journey(f, 2)->id, 1 + 2 + 3);
+	assert_int_equal(ivm_assemble_stats(f->a)->disordered, 0);
+	return journey(f, 2);
+}
+
+static void kworker_takes_along_what_was_written_before(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+	const struct ivm_journey *j = by_worker(f, IVM_O_DELIVERED, 0);
+
+	(void)state;
+	assert_int_equal(j->outcome, j->id == 1 ? IVM_O_DELIVERED : IVM_O_COALESCED);
+	finish(f);
+	assert_int_equal(counts(f)->coalesced, 2);
+	assert_int_equal(counts(f)->unfinished, 1);
+	fixture_free(f);
+}
+
+static void what_a_coalesced_kworker_takes_along_is_coalesced(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+	guint i;
+
+	(void)state;
+	by_worker(f, IVM_O_COALESCED, 99);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(journey(f, i)->into, 99);
+	finish(f);
+	assert_int_equal(counts(f)->coalesced, 3);
+	assert_int_equal(counts(f)->unfinished, 1);
+	fixture_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -797,6 +866,8 @@ int main(void)
 		cmocka_unit_test(nothing_opens_after_stop),
 		cmocka_unit_test(callback_errors_come_out),
 		cmocka_unit_test(random_streams_close_their_counts),
+		cmocka_unit_test(kworker_takes_along_what_was_written_before),
+		cmocka_unit_test(what_a_coalesced_kworker_takes_along_is_coalesced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
