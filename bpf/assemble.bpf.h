@@ -389,11 +389,49 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 	j->from_vcpu = v ? v->vcpu_id : 0;
 	me->to_tgid = bell->to_tgid;
 	me->is_sending = 0;
+	me->is_write = 0;
 	if (j->to_end && j->vector < bell->vectors)
 		return;
 	j->outcome = IVM_O_DROPPED;
 	emit_record(IVM_REC_ENDED, j, e->t_ns);
 	j->id = 0;
+}
+
+/* A write(2) to an eventfd: the journey begins here */
+static __always_inline void open_write(struct ivm_task *me, const struct ivm_writer *writer,
+				       const struct ivm_event *e)
+{
+	struct ivm_journey *j = &me->sender.open;
+	struct ivm_vcpu_state *v = find_vcpu(me->vcpu);
+
+	/* Its last write raised nothing: the vector is masked */
+	if (j->id)
+		close_open(me, e);
+	ivm_sender_write(&me->sender, e, __sync_fetch_and_add(&last_id, 1) + 1);
+	j->from_end = writer->from_end;
+	j->to_end = writer->to_end;
+	j->vector = writer->vector;
+	j->configured = writer->mode;
+	j->mode = writer->mode;
+	j->from_vcpu = v ? v->vcpu_id : 0;
+	me->to_tgid = writer->to_tgid;
+	me->is_sending = 0;
+	me->is_write = 1;
+	me->msi_address = writer->msi_address;
+	me->msi_data = writer->msi_data;
+}
+
+/*
+ * A thread may raise another interrupt after its write, and nothing that we hook
+ * lies between: only the message of the eventfd that it wrote to is that write's.
+ */
+static __always_inline bool is_of_open(const struct ivm_task *me)
+{
+	return me->sender.open.id &&
+	       (!me->is_write || !me->sender.route_ns ||
+		(!((me->sender.msi_address ^ me->msi_address) & 0xffffffff &
+		   ~IVM_MSI_ADDRESS_BASE) &&
+		 (__u32)me->sender.msi_data == me->msi_data));
 }
 
 /* The thread's route has led to an accept */
@@ -442,6 +480,8 @@ static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e
 		return;
 	if (!raised_target(me, tgid, &target))
 		return;
+	if (j->id)
+		close_open(me, e);
 	ivm_sender_raise(s, e, __sync_fetch_and_add(&last_id, 1) + 1);
 	j->to_end = target.end;
 	j->vector = target.vector;
@@ -490,7 +530,7 @@ static __always_inline void accept(struct ivm_task *me, const struct ivm_event *
 		purge(me, e);
 	} else if (route_seen && !me->sender.route_ns) {
 		note_other(me->tgid, e);
-	} else if (me->sender.open.id) {
+	} else if (is_of_open(me)) {
 		if (ivm_sender_step(&me->sender, e) == IVM_S_ACCEPTED) {
 			use_route(me, me->to_tgid);
 			hand_over(me, me->to_tgid, e);

@@ -37,6 +37,9 @@ volatile __u32 armed;
 /* From here on no doorbell opens a journey; what is under way may end */
 volatile __u32 stopping;
 
+/* Somebody writes to eventfds without a doorbell that we know */
+volatile __u32 writers_known;
+
 /* kvm_inj_virq fires here: a kvm_eoi is the guest's acknowledgement */
 __u32 inject_seen;
 

@@ -102,6 +102,18 @@ struct ivm_bell_key {
 	__u32 peer;
 };
 
+/* An eventfd that somebody writes to without a doorbell that we know; by struct ivm_fd_key */
+struct ivm_writer {
+	__u64 msi_address;	/* what its irqfd sends */
+	__u32 msi_data;
+	__u32 from_end;
+	__u32 to_end;
+	__u32 to_tgid;
+	__u16 vector;
+	__u8 mode;		/* enum ivm_mode */
+	__u8 zero[5];
+};
+
 struct ivm_vcpu_key {
 	__u32 tgid;
 	__u32 vcpu_id;

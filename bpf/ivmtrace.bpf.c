@@ -584,13 +584,57 @@ static __always_inline bool is_open_eventfd(const struct ivm_task *me, __s32 fd)
 	       target->vector == me->sender.open.vector;
 }
 
+static __always_inline struct ivm_writer *find_writer(__s32 fd)
+{
+	struct ivm_fd_key key = { .tgid = bpf_get_current_pid_tgid() >> 32, .fd = fd };
+
+	return armed && writers_known ? bpf_map_lookup_elem(&writers, &key) : NULL;
+}
+
+/* Any thread of a process may write: followed from its first write on */
+static __always_inline struct ivm_task *writing_task(struct ivm_task *me)
+{
+	if (me)
+		return me;
+	me = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), NULL,
+				  BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!me) {
+		count(IVM_LOST_MAP);
+		return NULL;
+	}
+	me->tgid = bpf_get_current_pid_tgid() >> 32;
+	me->fd = -1;
+	return me;
+}
+
+static __always_inline void write_begins(struct ivm_task *me, const struct ivm_writer *writer,
+					 struct sys_enter_record *ctx, __u64 now_ns)
+{
+	struct ivm_event e;
+
+	me = writing_task(me);
+	if (!me || stopping)
+		return;
+	make_event(&e, me, now_ns, IVM_EV_WRITE, 0, 0, ctx->args[0]);
+	me->is_open = 1;
+	if (streams)
+		stream(IVM_HOOK_WRITE, &e);
+	else
+		open_write(me, writer, &e);
+}
+
 SEC("tp/syscalls/sys_enter_write")
 int sys_enter_write_tp(struct sys_enter_record *ctx)
 {
 	__u64 now_ns = bpf_ktime_get_ns();
 	struct ivm_task *me = begin(IVM_HOOK_WRITE);
+	struct ivm_writer *writer = find_writer(ctx->args[0]);
 	struct ivm_event e;
 
+	if (writer) {
+		write_begins(me, writer, ctx, now_ns);
+		return 0;
+	}
 	if (!has_open(me))
 		return 0;
 	make_event(&e, me, now_ns, IVM_EV_WRITE, 0, 0, ctx->args[0]);

@@ -73,6 +73,7 @@ IVM_FILLED(eventfds, 65536, struct ivm_fd_key, struct ivm_target);
 IVM_FILLED(eventfd_ids, 65536, __u32, struct ivm_target);
 IVM_FILLED(messages, 65536, struct ivm_message_key, struct ivm_message);
 IVM_FILLED(pages, 16384, struct ivm_page_key, struct ivm_page);
+IVM_FILLED(writers, 65536, struct ivm_fd_key, struct ivm_writer);
 IVM_FILLED(link_vectors, 65536, struct ivm_vector_key, __u32);
 IVM_FILLED(sockets, 16384, struct ivm_fd_key, struct ivm_socket);
 

@@ -38,6 +38,9 @@ struct ivm_task {
 	__u32 zero;
 	__u64 defer_ns;			/* kworker: the item it runs was queued, ... */
 	__u64 work_ns;			/* ... and began; 0 none */
+	__u64 msi_address;		/* the message of the eventfd that it wrote to */
+	__u32 msi_data;
+	__u32 is_write;			/* @sender.open began with that write */
 	struct ivm_reader reader;
 	struct ivm_sender sender;
 	struct ivm_journey spare;	/* settled by an accept, on its way out */

@@ -133,6 +133,7 @@ enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct
 
 /* assemble_send.c */
 struct ivm_journey *assemble_take_open(struct thread *t);
+bool assemble_was_signalled(const struct ivm_journey *j, uint64_t before_ns);
 bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey *j);
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_stamp_unmask(struct ivm_journey *j, uint64_t t_ns);

@@ -187,7 +187,7 @@ static struct raised *take_unbound(struct ivm_assemble *a, const struct ivm_jour
 	for (l = queue->head; l; l = l->next) {
 		struct raised *r = l->data;
 
-		if (r->j.t_ns[IVM_P_ACCEPT] < ring->t_ns[IVM_P_DISPATCH])
+		if (!assemble_was_signalled(ring, r->j.t_ns[IVM_P_ACCEPT]))
 			continue;
 		return r;
 	}

@@ -107,7 +107,7 @@ void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j, st
 }
 
 /* Nothing that its sender did for it came later */
-static bool was_signalled(const struct ivm_journey *j, uint64_t before_ns)
+bool assemble_was_signalled(const struct ivm_journey *j, uint64_t before_ns)
 {
 	return j->t_ns[IVM_P_DISPATCH] < before_ns && j->t_ns[IVM_P_SEND] < before_ns &&
 	       j->t_ns[IVM_P_SIGNAL] < before_ns;
@@ -124,7 +124,7 @@ void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by
 
 	for (l = held->head; l; l = next) {
 		next = l->next;
-		if (!was_signalled(l->data, by->t_ns[IVM_P_WORK]))
+		if (!assemble_was_signalled(l->data, by->t_ns[IVM_P_WORK]))
 			continue;
 		assemble_queue_by_id(others, l->data);
 		g_queue_delete_link(held, l);
@@ -460,7 +460,7 @@ static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
 		return j->t_ns[IVM_P_USER] < raise->flush_ns;
 	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL) && !is_masked(j))
 		return false;
-	return was_signalled(j, raise->start_ns);
+	return assemble_was_signalled(j, raise->start_ns);
 }
 
 /* The first interrupt that @j was part of while its doorbell was open still, or NULL */

@@ -146,18 +146,6 @@ static int check_ends(struct record *r)
 	return 0;
 }
 
-/* Devices whose doorbells KVM does not know: their journeys begin with a write(2) */
-static bool has_writers(const struct record *r)
-{
-	const struct ivm_topology *t = ivm_session_topology(r->session);
-	guint i;
-
-	for (i = 0; i < t->ends->len; i++)
-		if (ivm_end_writes(g_ptr_array_index(t->ends, i)))
-			return true;
-	return false;
-}
-
 static void announce(struct record *r)
 {
 	unsigned int links = ivm_session_links(r->session);
@@ -165,9 +153,6 @@ static void announce(struct record *r)
 
 	if (fallback)
 		ivm_warn("%s: taking events from tracefs instead", fallback);
-	if (has_writers(r) && strcmp(ivm_session_backend(r->session), "tracefs"))
-		ivm_warn("doorbells of ivshmem-doorbell with ioeventfd=off are followed with "
-			 "--backend tracefs only");
 	ivm_info("recording, %u link%s; ^C stops", links, links == 1 ? "" : "s");
 }
 
@@ -391,15 +376,6 @@ static int parse_keep(struct record *r)
 	return ivm_parse_u64("--keep", number, 0, MAX_PER_SECOND, &r->keep.per_s);
 }
 
-/* Only that backend sees the write(2) of any thread of the host */
-static int choose_foreign_backend(struct record *r)
-{
-	if (r->opts.backend == IVM_BACKEND_BPF)
-		return ivm_fail("--irqfd takes its events from tracefs: leave --backend bpf out");
-	r->opts.backend = IVM_BACKEND_TRACEFS;
-	return 0;
-}
-
 /* From the options' texts to their values */
 static int parse_values(struct record *r)
 {
@@ -428,8 +404,6 @@ static int parse_values(struct record *r)
 	r->opts.vm = r->vm_text;
 	r->opts.wires = true;
 	r->opts.foreign = r->irqfd;
-	if (!err && r->irqfd)
-		err = choose_foreign_backend(r);
 	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
 	r->strict = r->strict_given;
 	return !err && pid ? check_pid(pid) : err;

@@ -198,6 +198,30 @@ static void want_eventfds(struct ivm_follow *f, GHashTable *wanted, const struct
 	}
 }
 
+/* What raises the peer's interrupts by writes alone */
+static void want_writers(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_fd_key key = { .tgid = end->vm->tgid };
+	struct ivm_writer writer = { .from_end = end->id };
+	uint32_t v;
+
+	if (!ivm_end_writes(end) || !end->peer)
+		return;
+	writer.mode = end->kind == IVM_END_FOREIGN ? IVM_M_FOREIGN : IVM_M_IVSHMEM;
+	writer.to_end = end->peer->id;
+	writer.to_tgid = end->peer->vm->tgid;
+	for (v = 0; v < MIN(end->page.peer_vectors, end->peer->page.vectors); v++) {
+		key.fd = end->page.peer_eventfd[v];
+		writer.vector = v;
+		writer.msi_address = end->peer->page.vector[v].msi_address;
+		writer.msi_data = end->peer->page.vector[v].msi_data;
+		if (key.fd < 0)
+			continue;
+		want(wanted, f->skel->maps.writers, &key, &writer, 0);
+		f->skel->bss->writers_known = 1;
+	}
+}
+
 static void want_link_vector(const struct ivm_topology *t, struct ivm_follow *f,
 			     GHashTable *wanted, const struct ivm_end *end,
 			     const struct ivm_linkpage_vector *v)
@@ -365,6 +389,7 @@ static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_t
 		want_bell(f, wanted, end);
 		want_eventfds(f, wanted, end);
 		want_eventfd_ids(f, wanted, end);
+		want_writers(f, wanted, end);
 		want_socket(f, wanted, end);
 	}
 	for (i = 0; i < t->vcpus->len && !err; i++) {

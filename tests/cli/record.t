@@ -10,6 +10,5 @@ fails "keep a negative rate" 1 "--keep: '-1' is not a whole number" record --kee
 fails "keep far too many" 1 "--keep: 1000000001 is out of range" record --keep 1000000001/s
 fails "a size that is none" 1 "--max-size: 'big' is not a size" record --max-size big
 fails "a file without room for anything" 1 "--max-size: 4096 is out of range" record --max-size 4096
-fails "--irqfd: not with BPF" 1 "--irqfd takes its events from tracefs" record --irqfd --backend bpf
 
 done_testing

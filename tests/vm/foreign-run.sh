@@ -55,8 +55,6 @@ eventfd_of_pong() {
 # Whose end is waited for, and where a line lets it begin
 actor=$out/pair
 options=(--link 'ivshmem:*')
-# Journeys that begin with a write are seen by tracefs; --irqfd chooses that by itself
-[ "$kind" = off ] && set -- --backend tracefs "$@"
 exec 6>&5
 if [ "$kind" = writer ]; then
 	actor=$out/writer
