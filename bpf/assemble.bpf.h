@@ -12,12 +12,50 @@
 /* The number of the last journey */
 __u64 last_id;
 
+static __always_inline struct ivm_lost_rings *lost_rings_of(const struct ivm_journey *j)
+{
+	static const struct ivm_lost_rings none;
+	struct ivm_lost_key key = { .from_end = j->from_end, .vector = j->vector };
+	struct ivm_lost_rings *lost = bpf_map_lookup_elem(&lost_rings, &key);
+
+	if (lost)
+		return lost;
+	bpf_map_update_elem(&lost_rings, &key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&lost_rings, &key);
+}
+
+/* There is no room for a record; what is raised for rings is no ring itself */
+static __noinline void count_lost(__u32 kind, const struct ivm_journey *j)
+{
+	struct ivm_lost_rings *lost;
+	__u32 outcome;
+
+	count(IVM_LOST_RECORDS);
+	if (!j || j->flags & IVM_J_RAISED)
+		return;
+	lost = lost_rings_of(j);
+	if (!lost) {
+		count(IVM_LOST_MAP);
+		return;
+	}
+	lost->to_end = j->to_end;
+	lost->irq_vector = j->irq_vector;
+	outcome = kind == IVM_REC_ENDED ? j->outcome : IVM_O_UNFINISHED;
+	__sync_fetch_and_add(&lost->rung, 1);
+	if (ivm_seen(j, IVM_P_ACCEPT))
+		__sync_fetch_and_add(&lost->accepted, 1);
+	if (j->flags & IVM_J_POSTED)
+		__sync_fetch_and_add(&lost->posted, 1);
+	if (outcome < IVM_OUTCOMES)
+		__sync_fetch_and_add(&lost->outcome[outcome], 1);
+}
+
 static __always_inline void emit_record(__u32 kind, const struct ivm_journey *j, __u64 t_ns)
 {
 	struct ivm_journey_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 
 	if (!r) {
-		count(IVM_LOST_RECORDS);
+		count_lost(kind, j);
 		return;
 	}
 	r->t_ns = t_ns;

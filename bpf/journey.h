@@ -753,6 +753,21 @@ enum ivm_record_kind {
 	IVM_RECORDS
 };
 
+/* Rings of one doorbell whose records found no room: counted all the same */
+struct ivm_lost_key {
+	__u32 from_end;
+	__u32 vector;
+};
+
+struct ivm_lost_rings {
+	__u64 rung;
+	__u64 accepted;
+	__u64 posted;
+	__u64 outcome[IVM_OUTCOMES];
+	__u32 to_end;
+	__u32 irq_vector;
+};
+
 struct ivm_journey_record {
 	__u64 t_ns;		/* of the event that led to it */
 	__u32 kind;		/* enum ivm_record_kind */

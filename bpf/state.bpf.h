@@ -57,6 +57,14 @@ struct {
 	__type(value, struct ivm_work);
 } works SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ivm_lost_key);
+	__type(value, struct ivm_lost_rings);
+} lost_rings SEC(".maps");
+
 #define IVM_FILLED(name, entries, key_type, value_type)	\
 	struct {						\
 		__uint(type, BPF_MAP_TYPE_HASH);		\

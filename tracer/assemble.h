@@ -73,6 +73,10 @@ void ivm_assemble_record(struct ivm_assemble *a, const struct ivm_journey_record
 /* ... and what was pending there when they were detached */
 void ivm_assemble_slot(struct ivm_assemble *a, const struct ivm_slot *slot, uint64_t purge_ns);
 
+/* ... and rings of whose records there is only the number */
+void ivm_assemble_lost(struct ivm_assemble *a, const struct ivm_lost_key *key,
+		       const struct ivm_lost_rings *lost);
+
 /* Works off, in time order, all queued events stamped before @until_ns */
 int ivm_assemble_run(struct ivm_assemble *a, uint64_t until_ns);
 

@@ -269,6 +269,33 @@ void assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *r)
 	}
 }
 
+/**
+ * ivm_assemble_lost() - rings whose records found no room
+ * @a: the assembler
+ * @key: whose
+ * @lost: how many, and what became of them
+ *
+ * What waited for somebody else when its record was lost has no known end.
+ */
+void ivm_assemble_lost(struct ivm_assemble *a, const struct ivm_lost_key *key,
+		       const struct ivm_lost_rings *lost)
+{
+	const struct ivm_journey j = {
+		.from_end = key->from_end, .to_end = lost->to_end,
+		.vector = key->vector, .irq_vector = lost->irq_vector,
+	};
+	struct ivm_counts *c = assemble_counts_of(a, &j);
+
+	c->rung += lost->rung;
+	c->accepted += lost->accepted;
+	c->posted += lost->posted;
+	c->delivered += lost->outcome[IVM_O_DELIVERED];
+	c->coalesced += lost->outcome[IVM_O_COALESCED];
+	c->masked += lost->outcome[IVM_O_MASKED];
+	c->dropped += lost->outcome[IVM_O_DROPPED];
+	c->unfinished += lost->outcome[IVM_O_UNFINISHED];
+}
+
 /* What was pending in a slot of the programs when the recording was over */
 void assemble_finish_pending(struct ivm_assemble *a, struct ivm_slot *s)
 {

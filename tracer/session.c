@@ -113,6 +113,14 @@ static void take_slot(void *arg, const struct ivm_slot *slot, uint64_t purge_ns)
 	ivm_assemble_slot(s->assemble, slot, purge_ns);
 }
 
+static void take_lost(void *arg, const struct ivm_lost_key *key,
+		      const struct ivm_lost_rings *lost)
+{
+	struct ivm_session *s = arg;
+
+	ivm_assemble_lost(s->assemble, key, lost);
+}
+
 static int take_fate(void *arg, uint64_t into, enum ivm_outcome outcome)
 {
 	struct ivm_session *s = arg;
@@ -212,6 +220,7 @@ static int open_source(struct ivm_session *s, const struct ivm_source_ops *ops)
 		.take_event = take_event,
 		.take_record = take_record,
 		.take_slot = take_slot,
+		.take_lost = take_lost,
 		.arg = s,
 	};
 	return source_result(s, ops->open(s->source));

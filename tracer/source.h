@@ -40,6 +40,8 @@ struct ivm_source_opts {
 	void (*take_event)(void *arg, const struct ivm_event *event);
 	void (*take_record)(void *arg, const struct ivm_journey_record *record);
 	void (*take_slot)(void *arg, const struct ivm_slot *slot, uint64_t purge_ns);
+	void (*take_lost)(void *arg, const struct ivm_lost_key *key,
+			  const struct ivm_lost_rings *lost);
 	void *arg;			/* for the callbacks */
 };
 

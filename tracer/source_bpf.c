@@ -302,6 +302,19 @@ static void flush_vcpu(struct bpf_source *s, __u32 index)
 		flush_slot(s, v.slot[i], v.purge_ns);
 }
 
+static void flush_lost(struct bpf_source *s)
+{
+	int fd = bpf_map__fd(s->skel->maps.lost_rings);
+	struct ivm_lost_key key, *last = NULL;
+	struct ivm_lost_rings lost;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &lost))
+			s->base.opts.take_lost(s->base.opts.arg, &key, &lost);
+		last = &key;
+	}
+}
+
 static int bpf_flush(struct ivm_source *source)
 {
 	struct bpf_source *s = of(source);
@@ -309,6 +322,7 @@ static int bpf_flush(struct ivm_source *source)
 
 	if (source->opts.streams)
 		return 0;
+	flush_lost(s);
 	flush_works(s);
 	for (index = 1; index <= ivm_follow_vcpus(s->follow); index++)
 		flush_vcpu(s, index);

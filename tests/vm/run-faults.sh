@@ -16,9 +16,9 @@ dir=$(mktemp -d)
 . "$here/guests.sh"
 trap 'vm_cleanup; rm -rf "$dir"' EXIT
 
-# recorded NAME: from now on, until finish
+# recorded NAME [OPTION...]: from now on, until finish
 recorded() {
-	record "$out/$1.ivm" --link "$1" || return 1
+	record "$out/$1.ivm" --link "$@" || return 1
 	sleep 0.5
 }
 
@@ -171,9 +171,20 @@ fallback() {
 	wait_said 'done' fallback-pong fallback-ping && finish fallback fallback-pong
 }
 
+# The reader stands still while its small buffer overflows
+overload() {
+	pair overload mode=direct,vectors=2 pattern=flood "pattern=flood count=5000"
+	wait_said ready overload-pong overload-ping && recorded overload -m 64K || return 1
+	kill -STOP "$record_pid"
+	go overload-pong overload-ping
+	wait_said 'done' overload-pong overload-ping
+	kill -CONT "$record_pid"
+	finish overload overload-pong
+}
+
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- late moving moving_flood fanout deferred held_msix held_mask raised_msix \
-	raised_mask raised_qemu init killed relinked wandering both fallback
+	raised_mask raised_qemu init killed relinked wandering both fallback overload
 for name; do
 	start=$SECONDS
 	$name
