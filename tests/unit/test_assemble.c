@@ -65,6 +65,7 @@ static void make_page(struct ivm_linkpage *page, uint64_t link_id, uint32_t mode
 	page->link_id = link_id;
 	page->bar0_address = BAR0;
 	page->up = 1;
+	page->accel = IVM_ACCEL_KVM;
 	page->mode_tx = page->mode_rx = page->mode_configured = mode;
 	page->vectors = page->peer_vectors = VECTORS;
 	page->socket_fd = SOCKET_FD;
@@ -310,6 +311,21 @@ static void stream_gap_is_counted(void **state)
 	ev(f, B_MAIN, IVM_EV_RECVMSG, 2, 4, SOCKET_FD);
 	finish(f);
 	assert_int_equal(ivm_assemble_stats(f->a)->stream_gaps, 3);
+	fixture_free(f);
+}
+
+/* Its vCPUs are no threads that KVM knows: only its main loop is seen to send */
+static void tcg_sends_unseen(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_QEMU);
+
+	(void)state;
+	f->end[0]->page.accel = IVM_ACCEL_OTHER;
+	ev(f, A_MAIN, IVM_EV_SENDMSG, 1, 1, SOCKET_FD);
+	ev(f, B_MAIN, IVM_EV_RECVMSG, 1, 3, SOCKET_FD);
+	ev(f, A_MAIN, IVM_EV_SENDMSG, 5, 5, SOCKET_FD);
+	finish(f);
+	assert_int_equal(ivm_assemble_stats(f->a)->stream_gaps, 0);
 	fixture_free(f);
 }
 
@@ -846,6 +862,7 @@ int main(void)
 		cmocka_unit_test(qemu_passes_the_socket),
 		cmocka_unit_test(full_socket_holds_the_ring),
 		cmocka_unit_test(stream_gap_is_counted),
+		cmocka_unit_test(tcg_sends_unseen),
 		cmocka_unit_test(reconnect_starts_a_new_stream),
 		cmocka_unit_test(odd_access_is_no_doorbell),
 		cmocka_unit_test(rings_before_the_end_point_coalesce),
