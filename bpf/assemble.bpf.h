@@ -103,16 +103,20 @@ __u32 slots_used = 1;
 /* The first accept of a vector makes its slot; two senders may be the first */
 static __noinline __u32 make_slot(struct ivm_vcpu_state *v, __u32 irq_vector)
 {
-	__u32 fresh, had;
+	__u32 fresh = 0, had;
 
 	if (!v)
 		return 0;
-	if (slots_used >= IVM_MAX_SLOTS) {
-		count(IVM_LOST_MAP);
-		return 0;
+	if (bpf_map_pop_elem(&free_slots, &fresh)) {
+		if (slots_used >= max_slots) {
+			count(IVM_LOST_MAP);
+			return 0;
+		}
+		fresh = __sync_fetch_and_add(&slots_used, 1);
 	}
-	fresh = __sync_fetch_and_add(&slots_used, 1);
 	had = __sync_val_compare_and_swap(&v->slot[irq_vector & 0xff], 0, fresh);
+	if (had)
+		bpf_map_push_elem(&free_slots, &fresh, 0);
 	return had ? had : fresh;
 }
 

@@ -28,6 +28,7 @@ const volatile __u64 irqfd_inject_address;	/* 0: deferred work cannot be told */
 const volatile __u32 kvm_exit_reason_first;	/* up to 5.15: (reason, vcpu, isa) */
 const volatile __u32 kvm_inj_virq_args = 1;	/* 3 from 6.0 on */
 const volatile __u64 wakeup_bytes;		/* wake the reader when so much waits */
+const volatile __u32 max_slots = IVM_MAX_SLOTS;
 const volatile bool streams;			/* hand each event on, assemble nothing */
 const volatile bool counts_all;			/* hooks count for any thread: doctor's probe */
 

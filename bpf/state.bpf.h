@@ -50,6 +50,13 @@ struct {
 	__type(value, struct ivm_slot_state);
 } slots SEC(".maps");
 
+/* Given back by user space when their VM has gone */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, IVM_MAX_SLOTS);
+	__type(value, __u32);
+} free_slots SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);

@@ -30,6 +30,9 @@ struct ivm_follow {
 	GHashTable *pages;		/* inode of a link page -> its address in its owner */
 	GHashTable *vcpus;		/* (vm id, vcpu_id) -> index into the map vcpus */
 	uint32_t vcpus_used;		/* index 0 is nobody's */
+	GArray *free_vcpus;		/* indices below that may be used again */
+	GArray *gone;			/* indices whose VM has gone, no row has them any more */
+	GArray *going;			/* ... which a program may be using yet */
 	uint64_t version;		/* of the topology they are in line with */
 	bool claims_changed;
 };
@@ -94,21 +97,46 @@ static uint32_t vcpu_index(struct ivm_follow *f, const struct ivm_vcpu *vcpu)
 	return GPOINTER_TO_UINT(g_hash_table_lookup(f->vcpus, &key));
 }
 
+static uint32_t take_index(struct ivm_follow *f)
+{
+	uint32_t index;
+
+	if (f->free_vcpus->len) {
+		index = g_array_index(f->free_vcpus, uint32_t, f->free_vcpus->len - 1);
+		g_array_set_size(f->free_vcpus, f->free_vcpus->len - 1);
+		return index;
+	}
+	if (f->vcpus_used + 1 >= bpf_map__max_entries(f->skel->maps.vcpus))
+		return 0;
+	return ++f->vcpus_used;
+}
+
 static int make_vcpu(struct ivm_follow *f, const struct ivm_vcpu *vcpu)
 {
 	gint64 key = (gint64)vcpu->vm->id << 32 | vcpu->vcpu_id;
-	uint32_t index = f->vcpus_used + 1;
 	struct ivm_vcpu_state state = { .vcpu_id = vcpu->vcpu_id };
+	uint32_t index;
 
 	if (vcpu_index(f, vcpu))
 		return 0;
-	if (index >= IVM_MAX_VCPUS)
+	index = take_index(f);
+	if (!index)
 		return -E2BIG;
 	if (bpf_map_update_elem(bpf_map__fd(f->skel->maps.vcpus), &index, &state, BPF_ANY))
 		return -errno;
-	f->vcpus_used = index;
 	g_hash_table_insert(f->vcpus, g_memdup2(&key, sizeof(key)), GUINT_TO_POINTER(index));
 	return 0;
+}
+
+static void retire_vcpu(struct ivm_follow *f, const struct ivm_vcpu *vcpu)
+{
+	gint64 key = (gint64)vcpu->vm->id << 32 | vcpu->vcpu_id;
+	uint32_t index = vcpu_index(f, vcpu);
+
+	if (!index)
+		return;
+	g_hash_table_remove(f->vcpus, &key);
+	g_array_append_val(f->going, index);
 }
 
 static void want_vcpu(struct ivm_follow *f, GHashTable *wanted, const struct ivm_vcpu *vcpu)
@@ -395,8 +423,10 @@ static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_t
 	for (i = 0; i < t->vcpus->len && !err; i++) {
 		const struct ivm_vcpu *vcpu = g_ptr_array_index(t->vcpus, i);
 
-		if (vcpu->vm->dead)
+		if (vcpu->vm->dead) {
+			retire_vcpu(f, vcpu);
 			continue;
+		}
 		err = make_vcpu(f, vcpu);
 		want_vcpu(f, wanted, vcpu);
 	}
@@ -501,6 +531,9 @@ struct ivm_follow *ivm_follow_new(struct ivmtrace_bpf *skel)
 	f->rows = g_hash_table_new_full(row_hash, row_equal, g_free, NULL);
 	f->eventfd_ids = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	f->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	f->free_vcpus = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	f->gone = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	f->going = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	f->vcpus = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	return f;
 }
@@ -516,6 +549,9 @@ void ivm_follow_free(struct ivm_follow *f)
 	bpf_link__destroy(f->claim);
 	g_hash_table_destroy(f->rows);
 	g_hash_table_destroy(f->vcpus);
+	g_array_unref(f->free_vcpus);
+	g_array_unref(f->gone);
+	g_array_unref(f->going);
 	g_hash_table_destroy(f->pages);
 	g_hash_table_destroy(f->eventfd_ids);
 	g_free(f);
@@ -550,6 +586,54 @@ int ivm_follow_sync(struct ivm_follow *f, const struct ivm_topology *t, const ch
 	f->rows = wanted;
 	f->version = t->version;
 	return err ? err : claim(f);
+}
+
+static void free_slots(struct ivm_follow *f, uint32_t index)
+{
+	static const struct ivm_slot_state none;
+	struct ivm_vcpu_state v;
+	unsigned int i;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.vcpus), &index, &v))
+		return;
+	for (i = 0; i < G_N_ELEMENTS(v.slot); i++)
+		if (v.slot[i] && !bpf_map_update_elem(bpf_map__fd(f->skel->maps.slots),
+						      &v.slot[i], &none, BPF_ANY))
+			bpf_map_update_elem(bpf_map__fd(f->skel->maps.free_slots), NULL,
+					    &v.slot[i], BPF_ANY);
+}
+
+/* Two lists: a program that found an index before its rows were dropped has long ended */
+static void free_vcpu(struct ivm_follow *f, uint32_t index)
+{
+	static const struct ivm_vcpu_state none;
+
+	free_slots(f, index);
+	if (!bpf_map_update_elem(bpf_map__fd(f->skel->maps.vcpus), &index, &none, BPF_ANY))
+		g_array_append_val(f->free_vcpus, index);
+}
+
+/**
+ * ivm_follow_recycle() - gives free what belonged to VMs that have gone
+ * @f: the maps
+ * @flush: called first, for each vCPU: takes what is pending there
+ * @arg: for @flush
+ *
+ * Call it with pauses, and not while @f is brought in line: what one call finds
+ * gone the next one frees.
+ */
+void ivm_follow_recycle(struct ivm_follow *f, void (*flush)(void *arg, uint32_t index), void *arg)
+{
+	GArray *gone = f->gone;
+	guint i;
+
+	for (i = 0; i < gone->len; i++) {
+		flush(arg, g_array_index(gone, uint32_t, i));
+		free_vcpu(f, g_array_index(gone, uint32_t, i));
+	}
+	g_array_set_size(gone, 0);
+	f->gone = f->going;
+	f->going = gone;
 }
 
 /**

@@ -36,13 +36,17 @@ static struct bpf_source *of(struct ivm_source *source)
 	return (struct bpf_source *)source;
 }
 
+static void flush_vcpu(void *source, uint32_t index);
+
 /* Brings the maps in line with the topology */
 static int bpf_follow(struct ivm_source *source, const struct ivm_topology *topology)
 {
 	struct bpf_source *s = of(source);
 	const char *full_map;
-	int err = ivm_follow_sync(s->follow, topology, &full_map);
+	int err;
 
+	ivm_follow_recycle(s->follow, flush_vcpu, s);
+	err = ivm_follow_sync(s->follow, topology, &full_map);
 	if (err && full_map)
 		return fail(s, err, "too many VMs or links to follow: map %s is full", full_map);
 	return err ? fail(s, err, "cannot look at the threads to follow") : 0;
@@ -98,6 +102,19 @@ static uint64_t buffer_bytes(const struct bpf_source *s)
 	return bytes;
 }
 
+/* IVM_LIMITS=VCPUS,SLOTS: for tests of what happens when they are used up */
+static void set_limits(struct bpf_source *s)
+{
+	const char *limits = getenv("IVM_LIMITS");
+	unsigned int vcpus, slots;
+
+	if (!limits || sscanf(limits, "%u,%u", &vcpus, &slots) != 2)
+		return;
+	bpf_map__set_max_entries(s->skel->maps.vcpus, vcpus);
+	bpf_map__set_max_entries(s->skel->maps.slots, slots);
+	s->skel->rodata->max_slots = slots;
+}
+
 static int load_programs(struct bpf_source *s, const bool without_btf[IVM_HOOKS])
 {
 	int err;
@@ -115,6 +132,7 @@ static int load_programs(struct bpf_source *s, const bool without_btf[IVM_HOOKS]
 	s->skel->rodata->wakeup_bytes = buffer_bytes(s) / 4;
 	s->skel->rodata->streams = s->base.opts.streams;
 	s->skel->rodata->counts_all = s->base.opts.counts_all;
+	set_limits(s);
 	ivm_hooks_select(&s->kernel, s->skel->obj, without_btf);
 	err = ivmtrace_bpf__load(s->skel);
 	if (err) {
@@ -290,11 +308,14 @@ static void flush_slot(struct bpf_source *s, __u32 index, uint64_t purge_ns)
 		s->base.opts.take_slot(s->base.opts.arg, &slot.s, purge_ns);
 }
 
-static void flush_vcpu(struct bpf_source *s, __u32 index)
+static void flush_vcpu(void *source, uint32_t index)
 {
+	struct bpf_source *s = source;
 	struct ivm_vcpu_state v;
 	unsigned int i;
 
+	if (s->base.opts.streams)
+		return;
 	if (bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.vcpus), &index, &v))
 		return;
 	flush_record(s, IVM_REC_ENDED, &v.entering);

@@ -137,6 +137,14 @@ def overload(tap, name, r, g):
               f"{name}: {rows} journeys recorded, {lost} records lost", f"sent {g.sent}")
 
 
+def churn(tap, name, r, g):
+    """Each round's guests rang alike; only the last ones' memory is left"""
+    g.sent, g.handled = 5 * g.sent, 5 * g.handled
+    delivered_once(tap, name, r, g)
+    vms = r.db.execute("SELECT count(*) FROM vms").fetchone()[0]
+    tap.check(vms == 10, f"{name}: {vms} VMs, with room for 6 vCPUs")
+
+
 def both(tap, name, r, g):
     expect(tap, name, r, g, vm="both", delivered=g.handled, coalesced=g.sent - g.handled)
     ends = r.db.execute("SELECT count(DISTINCT from_end), count(DISTINCT to_end) FROM journeys "
@@ -162,7 +170,7 @@ CASES = {
     "raised_mask": raised, "raised_qemu": raised, "init": init, "killed": killed,
     "relinked": relinked, "wandering": delivered_once, "both": both,
     "fallback": fallback,
-    "overload": overload,
+    "overload": overload, "churn": churn,
 }
 STRICT = {"fallback": 2}       # what record exits with; 0 of others
 
