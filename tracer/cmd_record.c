@@ -48,6 +48,9 @@ struct record {
 	char *link_text;
 	char *vm_text;
 	gboolean irqfd;
+	gboolean context;
+	char *stop_over_text;
+	char *on_threshold;
 	char *duration_text;
 	char *output_text;
 	char *buffer_text;
@@ -121,6 +124,25 @@ static void end_child(struct record *r)
 	kill(r->child, SIGTERM);
 	waitpid(r->child, &r->child_status, 0);
 	r->child = 0;
+}
+
+/* As rtla does: what to do at once, as long as what made it slow may be still there */
+static void on_threshold(struct record *r)
+{
+	uint64_t over_ns = ivm_session_over(r->session);
+	g_autofree char *latency = g_strdup_printf("%" PRIu64, over_ns);
+	int status;
+
+	if (!over_ns)
+		return;
+	ivm_info("stopped: an interrupt took %" PRIu64 ".%03" PRIu64 " us", over_ns / 1000,
+		 over_ns % 1000);
+	if (!r->on_threshold)
+		return;
+	setenv("IVMTRACE_LATENCY_NS", latency, 1);
+	status = system(r->on_threshold);
+	if (status)
+		ivm_warn("'%s' failed", r->on_threshold);
 }
 
 /* ---- recording ---- */
@@ -200,7 +222,7 @@ static int follow(struct record *r)
 		if (err)
 			return session_error(r, err);
 		announce_links(r);
-		if (interrupted || (r->command && child_ended(r)))
+		if (interrupted || (r->command && child_ended(r)) || ivm_session_over(r->session))
 			return 0;
 		if (r->duration_ns && ivm_now_ns() - start_ns >= r->duration_ns)
 			return 0;
@@ -305,6 +327,8 @@ static int record_armed(struct record *r, int go)
 	if (r->command && write(go, "", 1) != 1)
 		return ivm_error(-errno, "cannot start '%s'", r->command[0]);
 	err = follow(r);
+	if (!err)
+		on_threshold(r);
 	end_child(r);
 	return err ? err : finish(r);
 }
@@ -344,6 +368,8 @@ static int record(struct record *r)
 static int result(struct record *r)
 {
 	if (r->strict && ivm_session_check(r->session, print_cause, NULL))
+		return IVM_EXIT_CHECK;
+	if (ivm_session_over(r->session))
 		return IVM_EXIT_CHECK;
 	return r->command ? child_result(r) : IVM_EXIT_OK;
 }
@@ -388,6 +414,11 @@ static int parse_values(struct record *r)
 	if (!err && r->duration_text)
 		err = ivm_parse_duration("--duration", r->duration_text, 1, MAX_SECONDS * SEC_NS,
 					 &r->duration_ns);
+	if (!err && r->stop_over_text)
+		err = ivm_parse_duration("--stop-over", r->stop_over_text, 1,
+					 MAX_SECONDS * SEC_NS, &r->opts.stop_over_ns);
+	if (!err && r->on_threshold && !r->stop_over_text)
+		err = ivm_fail("--on-threshold needs --stop-over to say when");
 	if (!err && r->buffer_text)
 		err = ivm_parse_size("--buffer", r->buffer_text, MIN_BUFFER_BYTES,
 				     MAX_BUFFER_BYTES, &r->opts.buffer_bytes);
@@ -403,6 +434,7 @@ static int parse_values(struct record *r)
 	r->opts.link = r->link_text;
 	r->opts.vm = r->vm_text;
 	r->opts.wires = true;
+	r->opts.context = r->context;
 	r->opts.foreign = r->irqfd;
 	r->output = r->output_text ? r->output_text : "ivmtrace.ivm";
 	r->strict = r->strict_given;
@@ -436,6 +468,13 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		  "WHICH" },
 		{ "max-size", 0, 0, G_OPTION_ARG_FILENAME, &r->max_size_text,
 		  "Keep no more journeys once the file is so large", "SIZE" },
+		{ "context", 0, 0, G_OPTION_ARG_NONE, &r->context,
+		  "Also keep what happened on the threads of the slowest journeys, for 'explain'",
+		  NULL },
+		{ "stop-over", 0, 0, G_OPTION_ARG_FILENAME, &r->stop_over_text,
+		  "Stop at the first journey longer than that (200us), and exit with 2", "TIME" },
+		{ "on-threshold", 0, 0, G_OPTION_ARG_FILENAME, &r->on_threshold,
+		  "Run this by sh when --stop-over stops", "CMD" },
 		{ "strict", 0, 0, G_OPTION_ARG_NONE, &r->strict_given,
 		  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode",
 		  NULL },
@@ -462,6 +501,8 @@ static void free_texts(struct record *r)
 	g_free(r->link_text);
 	g_free(r->vm_text);
 	g_free(r->duration_text);
+	g_free(r->stop_over_text);
+	g_free(r->on_threshold);
 	g_free(r->output_text);
 	g_free(r->buffer_text);
 	g_free(r->raw_text);

@@ -197,7 +197,14 @@ static int tracepoint_args(const struct btf *btf, const char *name)
 	return btf_vlen(type) - 1;
 }
 
-static int kvm_tracepoint_args(const struct ivm_kernel *kernel, const char *name)
+/**
+ * ivm_kernel_tracepoint_args() - how many arguments a tracepoint has, by BTF
+ * @kernel: open
+ * @name: of the tracepoint, of the kernel itself or of KVM
+ *
+ * Return: the number, or -ENOENT if BTF does not know it.
+ */
+int ivm_kernel_tracepoint_args(const struct ivm_kernel *kernel, const char *name)
 {
 	int args = tracepoint_args(kernel->vmlinux, name);
 
@@ -213,7 +220,7 @@ static char *event_format(const struct ivm_kernel *kernel, const char *system, c
 static unsigned int inj_virq_args(const struct ivm_kernel *kernel)
 {
 	g_autofree char *format = NULL;
-	int args = kvm_tracepoint_args(kernel, "kvm_inj_virq");
+	int args = ivm_kernel_tracepoint_args(kernel, "kvm_inj_virq");
 
 	if (args > 0)
 		return args;
@@ -280,7 +287,7 @@ int ivm_kernel_open(struct ivm_kernel *kernel)
 	if (!kernel->vmlinux)
 		return -errno;
 	open_module_btf(kernel, "kvm");
-	kernel->kvm_exit_reason_first = kvm_tracepoint_args(kernel, "kvm_exit") == 3;
+	kernel->kvm_exit_reason_first = ivm_kernel_tracepoint_args(kernel, "kvm_exit") == 3;
 	kernel->inj_virq_args = inj_virq_args(kernel);
 	read_symbols(kernel);
 	return 0;

@@ -64,6 +64,7 @@ struct ivm_kernel {
 
 int ivm_kernel_open(struct ivm_kernel *kernel);
 void ivm_kernel_close(struct ivm_kernel *kernel);
+int ivm_kernel_tracepoint_args(const struct ivm_kernel *kernel, const char *name);
 
 void ivm_hooks_init(struct ivm_hook hooks[IVM_HOOKS]);
 void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object,

@@ -65,7 +65,15 @@ static const char schema[] =
 	"CREATE TABLE probe_cost (mode TEXT NOT NULL, hook TEXT NOT NULL, runs INTEGER NOT NULL,"
 	" run_ns INTEGER NOT NULL, PRIMARY KEY (mode, hook)) WITHOUT ROWID;"
 	"CREATE TABLE environment (vm INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
-	" PRIMARY KEY (vm, key)) WITHOUT ROWID;";
+	" PRIMARY KEY (vm, key)) WITHOUT ROWID;"
+	"CREATE TABLE slow (journey INTEGER PRIMARY KEY, from_tid INTEGER, from_pid INTEGER,"
+	" to_tid INTEGER, to_pid INTEGER, complete INTEGER NOT NULL);"
+	"CREATE TABLE intervals (id INTEGER PRIMARY KEY, journey INTEGER NOT NULL,"
+	" kind TEXT NOT NULL, tid INTEGER NOT NULL, begin_ns INTEGER NOT NULL,"
+	" end_ns INTEGER NOT NULL, wake_ns INTEGER, cpu INTEGER NOT NULL,"
+	" to_cpu INTEGER NOT NULL, state TEXT, number INTEGER, fd INTEGER, fd_name TEXT,"
+	" next_tid INTEGER, next TEXT, last_tid INTEGER, last TEXT, waker_tid INTEGER,"
+	" waker TEXT);";
 
 struct ivm_recording {
 	char *path;		/* final name */
@@ -714,6 +722,57 @@ int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, cons
 {
 	return insert(r, "INSERT INTO probe_cost VALUES (?,?,?,?)", "ttii", mode, hook, runs,
 		      run_ns);
+}
+
+/* ---- what happened on the threads of the slowest journeys ---- */
+
+/**
+ * ivm_recording_add_slow() - a journey whose intervals follow
+ * @r: the recording
+ * @journey: its id
+ * @actors: its threads
+ * @complete: all intervals that it met follow
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_slow(struct ivm_recording *r, uint64_t journey,
+			   const struct ivm_actors *actors, bool complete)
+{
+	return insert(r, "INSERT INTO slow VALUES (?,?,?,?,?,?)", "iooooi", journey,
+		      (uint64_t)actors->from_tid, (uint64_t)actors->from_pid,
+		      (uint64_t)actors->to_tid, (uint64_t)actors->to_pid, (uint64_t)complete);
+}
+
+static const char *text_or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+/**
+ * ivm_recording_add_interval() - what happened on a thread of a slow journey
+ * @r: the recording
+ * @journey: its id
+ * @i: the interval
+ * @fd_name: what its descriptor was, NULL if unknown
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_interval(struct ivm_recording *r, uint64_t journey,
+			       const struct ivm_interval *i, const char *fd_name)
+{
+	static const char *const kinds[] = IVM_CONTEXT_KIND_NAMES;
+	static const char *const states[] = IVM_OFF_STATE_NAMES;
+	bool off = i->kind == IVM_CTX_OFF_CPU;
+
+	return insert(r, "INSERT INTO intervals (journey, kind, tid, begin_ns, end_ns, wake_ns,"
+			 " cpu, to_cpu, state, number, fd, fd_name, next_tid, next, last_tid,"
+			 " last, waker_tid, waker)"
+			 " VALUES (?,?,?,?,?,?,?,?,?,?,NULLIF(?,-1),?,?,?,?,?,?,?)",
+		      "itiiioiitiitototot", journey, kinds[i->kind], (uint64_t)i->tid,
+		      i->begin_ns, i->end_ns, i->wake_ns, (uint64_t)i->cpu, (uint64_t)i->to_cpu,
+		      off ? states[i->state] : NULL, i->number, (uint64_t)(int64_t)i->fd, fd_name,
+		      (uint64_t)i->next_tid, text_or_null(i->next), (uint64_t)i->last_tid,
+		      text_or_null(i->last), (uint64_t)i->waker_tid, text_or_null(i->waker));
 }
 
 /* ---- the summary ---- */

@@ -15,6 +15,7 @@
 
 #include <sqlite3.h>
 
+#include "../bpf/context.h"
 #include "assemble.h"
 #include "estimate.h"
 
@@ -22,6 +23,14 @@
 #define IVM_RECORDING_VERSION		2		/* user_version */
 
 struct ivm_recording;
+
+/* Threads on whose behaviour a journey depends; 0 unknown */
+struct ivm_actors {
+	uint32_t from_tid;	/* vCPU that rings */
+	uint32_t from_pid;	/* its QEMU, whose main loop has that number */
+	uint32_t to_tid;	/* vCPU that receives */
+	uint32_t to_pid;
+};
 
 /* A stamp as a guest wrote it */
 struct ivm_recorded_stamp {
@@ -98,6 +107,10 @@ int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baselin
 int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c);
 int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, const char *hook,
 				 uint64_t runs, uint64_t run_ns);
+int ivm_recording_add_slow(struct ivm_recording *r, uint64_t journey,
+			   const struct ivm_actors *actors, bool complete);
+int ivm_recording_add_interval(struct ivm_recording *r, uint64_t journey,
+			       const struct ivm_interval *i, const char *fd_name);
 int ivm_recording_add_stamp(struct ivm_recording *r, const struct ivm_recorded_stamp *stamp);
 int ivm_recording_set_point(struct ivm_recording *r, uint64_t journey, enum ivm_point point,
 			    uint64_t t_ns);

@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "context.h"
 #include "discover.h"
 #include "environment.h"
 #include "irqfds.h"
 #include "replay.h"
 #include "session.h"
+#include "slowest.h"
 #include "source.h"
 #include "stamps.h"
 #include "vcpus.h"
@@ -40,6 +42,7 @@ struct ivm_session {
 	struct ivm_stamps *stamps;
 	struct ivm_environment *environment;
 	uint64_t environment_of;	/* version of the topology it was read at */
+	struct ivm_context *context;	/* NULL: not collected */
 	struct ivm_recording *recording;
 	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
 	GArray *held;			/* struct ivm_event by time, not complete yet */
@@ -51,6 +54,7 @@ struct ivm_session {
 	uint64_t delivered[IVM_MODES];
 	uint64_t injected;		/* delivered journeys that must have been injected */
 	uint64_t mode_mismatches;
+	uint64_t over_ns;		/* the first journey longer than opts.stop_over_ns */
 	bool stopped;
 	char start[32];			/* ISO 8601, of arming */
 	char why[IVM_SOURCE_WHY_BYTES];
@@ -72,9 +76,26 @@ static int fail(struct ivm_session *s, int err, const char *fmt, ...)
 
 /* ---- journeys ---- */
 
+/* The first journey that is too long is what the caller waits for */
+static void check_span(struct ivm_session *s, const struct ivm_journey *j)
+{
+	uint64_t begin_ns, end_ns;
+
+	if (s->over_ns || j->outcome != IVM_O_DELIVERED || j->flags & IVM_J_DISORDERED ||
+	    !ivm_journey_span(j, &begin_ns, &end_ns))
+		return;
+	if (end_ns - begin_ns > s->opts.stop_over_ns)
+		s->over_ns = end_ns - begin_ns;
+}
+
 static int take_journey(void *arg, const struct ivm_journey *j)
 {
 	struct ivm_session *s = arg;
+
+	if (s->opts.stop_over_ns)
+		check_span(s, j);
+	if (s->context)
+		ivm_context_journey(s->context, s->topology, j);
 
 	if (j->outcome == IVM_O_DELIVERED && j->mode < IVM_MODES) {
 		s->delivered[j->mode]++;
@@ -185,6 +206,8 @@ static int scan(struct ivm_session *s, bool everything)
 	/* A stamp may come the moment its journey begins */
 	ivm_stamps_follow(s->stamps);
 	err = source_result(s, s->source->ops->follow(s->source, s->topology));
+	if (!err && s->context && ivm_context_follow(s->context, s->topology))
+		err = fail(s, -ENOSPC, "too many threads for --context");
 	ivm_stamps_followed(s->stamps);
 	return err;
 }
@@ -248,6 +271,17 @@ static int open_any_source(struct ivm_session *s)
 	return refused;
 }
 
+static int open_context(struct ivm_session *s)
+{
+	const char *why;
+	int err;
+
+	if (!s->opts.context)
+		return 0;
+	err = ivm_context_open(&s->context, &why);
+	return err ? fail(s, err, "%s", why) : 0;
+}
+
 static int open_parts(struct ivm_session *s)
 {
 	struct ivm_discover_filter filter = {
@@ -262,6 +296,8 @@ static int open_parts(struct ivm_session *s)
 	err = check_namespace(s);
 	if (!err)
 		err = open_any_source(s);
+	if (!err)
+		err = open_context(s);
 	if (err)
 		return err;
 	s->vcpus = ivm_vcpus_open();
@@ -321,6 +357,8 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	s->armed_ns = ivm_now_ns();
 	if (s->raw)
 		ivm_replay_write_arm(s->raw, s->armed_ns);
+	if (s->context)
+		ivm_context_arm(s->context);
 	s->source->ops->arm(s->source);
 	ivm_stamps_followed(s->stamps);
 	return 0;
@@ -346,12 +384,20 @@ int ivm_session_poll(struct ivm_session *s, int timeout_ms)
 {
 	int err = source_result(s, s->source->ops->poll(s->source, timeout_ms));
 
+	/* What happened around a journey has to be there before it is worked off */
+	if (!err && s->context && ivm_context_poll(s->context))
+		err = fail(s, -EIO, "cannot read the intervals of --context");
 	return err ? err : work_off(s);
 }
 
 int ivm_session_rescan(struct ivm_session *s)
 {
 	return scan(s, true);
+}
+
+uint64_t ivm_session_over(const struct ivm_session *s)
+{
+	return s->over_ns;
 }
 
 unsigned int ivm_session_ends(const struct ivm_session *s)
@@ -456,6 +502,10 @@ int ivm_session_stop(struct ivm_session *s)
 	if (!err)
 		err = ivm_stamps_stop(s->stamps, s->stopped_ns);
 	s->source->ops->disarm(s->source);
+	if (s->context) {
+		ivm_context_disarm(s->context);
+		ivm_context_poll(s->context);
+	}
 	s->stopped = true;
 	ivm_environment_follow(s->environment, s->topology, true);
 	if (!err)
@@ -608,6 +658,8 @@ int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording)
 		err = record_lost(s, recording);
 	if (!err)
 		err = record_lost_stamps(s, recording);
+	if (!err && s->context)
+		err = ivm_context_write(s->context, recording);
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -735,6 +787,7 @@ void ivm_session_close(struct ivm_session *s)
 		return;
 	if (s->source)
 		s->source->ops->close(s->source);
+	ivm_context_close(s->context);
 	ivm_stamps_free(s->stamps);
 	ivm_replay_writer_free(s->raw);
 	ivm_assemble_free(s->assemble);

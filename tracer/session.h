@@ -54,6 +54,8 @@ struct ivm_session_opts {
 	bool wires;			/* also use what KVM has bound to eventfds: finds
 					 * ivshmem-doorbell pairs, checks link pages */
 	bool foreign;			/* ... and all others that write to such eventfds */
+	bool context;			/* collect what happens on the VMs' threads (context.h) */
+	uint64_t stop_over_ns;		/* a journey longer than that: see ivm_session_over() */
 	FILE *raw;			/* takes every event and what it is about, as docs/replay.md
 					 * says; stays the caller's; NULL: nobody wants them */
 };
@@ -125,6 +127,14 @@ unsigned int ivm_session_links(const struct ivm_session *s);
  * Return: how many.
  */
 unsigned int ivm_session_ends(const struct ivm_session *s);
+
+/**
+ * ivm_session_over() - was there a journey longer than @stop_over_ns?
+ * @s: a session
+ *
+ * Return: how long the first such one took, 0 if there was none.
+ */
+uint64_t ivm_session_over(const struct ivm_session *s);
 
 /**
  * ivm_session_stop() - ends recording
