@@ -46,7 +46,7 @@ struct ivm_interval {
 	__u64 begin_ns;			/* CLOCK_MONOTONIC */
 	__u64 end_ns;
 	__u64 wake_ns;			/* OFF_CPU: sched_waking, 0 if it was runnable */
-	__u64 number;			/* IRQ, vector, softirq, system call; FAULT: guest address */
+	__u64 number;			/* IRQ, vector, softirq, call; FAULT: guest address */
 	__u32 tgid;
 	__u32 tid;
 	__u32 next_tid;			/* OFF_CPU: who got its CPU, 0 idle */

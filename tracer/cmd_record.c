@@ -469,7 +469,7 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		{ "max-size", 0, 0, G_OPTION_ARG_FILENAME, &r->max_size_text,
 		  "Keep no more journeys once the file is so large", "SIZE" },
 		{ "context", 0, 0, G_OPTION_ARG_NONE, &r->context,
-		  "Also keep what happened on the threads of the slowest journeys, for 'explain'",
+		  "Also keep what happened on the threads of the slowest journeys",
 		  NULL },
 		{ "stop-over", 0, 0, G_OPTION_ARG_FILENAME, &r->stop_over_text,
 		  "Stop at the first journey longer than that (200us), and exit with 2", "TIME" },

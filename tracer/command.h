@@ -31,6 +31,7 @@ extern const struct ivm_cmd ivm_cmd_list;
 extern const struct ivm_cmd ivm_cmd_record;
 extern const struct ivm_cmd ivm_cmd_report;
 extern const struct ivm_cmd ivm_cmd_script;
+extern const struct ivm_cmd ivm_cmd_explain;
 extern const struct ivm_cmd ivm_cmd_replay;
 extern const struct ivm_cmd ivm_cmd_bench;
 

@@ -26,6 +26,7 @@ static const struct ivm_cmd *const commands[] = {
 	&ivm_cmd_record,
 	&ivm_cmd_report,
 	&ivm_cmd_script,
+	&ivm_cmd_explain,
 	&ivm_cmd_replay,
 	&ivm_cmd_bench,
 	NULL

@@ -5,13 +5,15 @@
 # lab.  Leaves for each case a recording, the injector's log or the guest's lanes, and
 # NAME.code.  check-delays.py judges.
 #
-#   run-delays.sh IVMTRACE CASES OUT
+#   run-delays.sh IVMTRACE CASES OUT [RECORD-OPTION...]
 #
 # Of each line of CASES: name, mode, place, delay in ms, pace in Hz, times
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 IVMTRACE=$1 cases=$2 out=$3
+shift 3
+record_options=("$@")
 mkdir -p "$out"
 dir=$(mktemp -d)
 # shellcheck source=tests/vm/guests.sh
@@ -80,7 +82,7 @@ run_case() {
 	if [ -n "$injector_pid" ]; then
 		wait_for "the injector" grep -q ready "$log"
 	fi
-	record "$out/$name.ivm" --link "$link" || return 1
+	record "$out/$name.ivm" "${record_options[@]}" --link "$link" || return 1
 	sleep 0.5
 	go "$link-pong" "$link-ping"
 	wait_said 'done' "$link-pong" "$link-ping" || return 1
