@@ -434,7 +434,8 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 	me->is_write = 0;
 	if (j->to_end && j->vector < bell->vectors)
 		return;
-	j->outcome = IVM_O_DROPPED;
+	/* A link that is up leads somewhere, to another host if not to an end of this one */
+	j->outcome = j->vector < bell->vectors ? IVM_O_UNSEEN : IVM_O_DROPPED;
 	emit_record(IVM_REC_ENDED, j, e->t_ns);
 	j->id = 0;
 }

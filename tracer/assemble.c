@@ -308,7 +308,11 @@ enum ivm_outcome assemble_outcome_in_flight(struct ivm_assemble *a, const struct
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 
-	return to && (to->dead || !to->page.up) ? IVM_O_DROPPED : IVM_O_UNFINISHED;
+	if (to && (to->dead || !to->page.up))
+		return IVM_O_DROPPED;
+	/* Whoever emulates a vCPU does not tell when it takes an interrupt */
+	return to && to->kind == IVM_END_LINK && to->page.accel != IVM_ACCEL_KVM ?
+	       IVM_O_UNSEEN : IVM_O_UNFINISHED;
 }
 
 /* Held by MASK, by the MSI-X mask, or because no irqfd is attached */

@@ -25,6 +25,7 @@ struct ivm_counts {
 	uint64_t masked;
 	uint64_t dropped;
 	uint64_t unfinished;
+	uint64_t unseen;		/* ended where this host cannot see it */
 };
 
 struct ivm_assemble_stats {

@@ -294,6 +294,7 @@ void ivm_assemble_lost(struct ivm_assemble *a, const struct ivm_lost_key *key,
 	c->masked += lost->outcome[IVM_O_MASKED];
 	c->dropped += lost->outcome[IVM_O_DROPPED];
 	c->unfinished += lost->outcome[IVM_O_UNFINISHED];
+	c->unseen += lost->outcome[IVM_O_UNSEEN];
 }
 
 /* What was pending in a slot of the programs when the recording was over */

@@ -439,8 +439,10 @@ void assemble_open_doorbell(struct ivm_assemble *a, struct thread *t, const stru
 	vcpu = ivm_topology_vcpu(a->topology, e->tid);
 	j->from_vcpu = vcpu ? vcpu->vcpu_id : 0;
 	assemble_counts_of(a, j)->rung++;
-	if (!j->to_end || vector >= from->page.peer_vectors)
+	if (vector >= from->page.peer_vectors)
 		assemble_free_settled(a, assemble_take_open(t), IVM_O_DROPPED);
+	else if (!j->to_end)
+		assemble_free_settled(a, assemble_take_open(t), IVM_O_UNSEEN);
 }
 
 /* An older one is pending still, or itself: @j's accept was part of the same interrupt */

@@ -190,6 +190,8 @@ static uint64_t *counter_of(struct ivm_counts *c, enum ivm_outcome outcome)
 		return &c->dropped;
 	case IVM_O_UNFINISHED:
 		return &c->unfinished;
+	case IVM_O_UNSEEN:
+		return &c->unseen;
 	default:
 		return NULL;
 	}

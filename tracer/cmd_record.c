@@ -252,6 +252,7 @@ static void print_lost(struct record *r)
 static void print_summary(struct record *r)
 {
 	const GPtrArray *counts = ivm_assemble_counts(ivm_session_assemble(r->session));
+	g_autofree char *unseen = NULL;
 	struct ivm_counts sum = {};
 	guint i;
 
@@ -264,11 +265,14 @@ static void print_summary(struct record *r)
 		sum.masked += c->masked;
 		sum.dropped += c->dropped;
 		sum.unfinished += c->unfinished;
+		sum.unseen += c->unseen;
 	}
+	if (sum.unseen)
+		unseen = g_strdup_printf(" + %" PRIu64 " unseen", sum.unseen);
 	ivm_info("%" PRIu64 " rung = %" PRIu64 " delivered + %" PRIu64 " coalesced + %" PRIu64
-		 " masked + %" PRIu64 " dropped + %" PRIu64 " unfinished; written to %s",
+		 " masked + %" PRIu64 " dropped + %" PRIu64 " unfinished%s; written to %s",
 		 sum.rung, sum.delivered, sum.coalesced, sum.masked, sum.dropped, sum.unfinished,
-		 r->output);
+		 unseen ? unseen : "", r->output);
 	print_lost(r);
 }
 

@@ -20,6 +20,9 @@ port=7070
 
 # shellcheck disable=SC2317 # called by a trap
 clean_up() {
+	for pid in "${tracers[@]}"; do
+		kill -KILL "$pid"
+	done
 	vm_cleanup
 	ip netns del "$net-a" 2> /dev/null
 	ip netns del "$net-b" 2> /dev/null
@@ -48,6 +51,37 @@ on() {
 
 	shift
 	"$@"
+}
+
+# record_on HOST FILE [NAME]: what a tracer records there that sees no process of
+# NAME; of both hosts if there is none to hide
+tracers=()
+record_on() {
+	local hide=${3:+/proc/${vm_pid[$3]}}
+
+	# shellcheck disable=SC2016 # sh's
+	ip netns exec "$net-$1" unshare -m sh -c \
+		'[ -z "$1" ] || mount --bind "$2" "$1" && shift 2 && exec "$@"' sh \
+		"$hide" "$dir/nothing" "$IVMTRACE" record --strict --link hosts -o "$2" 2> "$2.log" &
+	tracers+=($!)
+	wait_for "ivmtrace record" grep -qsE "^ivmtrace: (recording|.* waiting for one)" "$2.log"
+}
+
+# Of all tracers that run: what they exit with
+stop_recordings() {
+	local pid code=0
+
+	for pid in "${tracers[@]}"; do
+		kill -INT "$pid"
+		wait "$pid" || code=$?
+	done
+	tracers=()
+	return $code
+}
+
+# told FILE SQL
+told() {
+	sqlite3 "$dir/$1.ivm" "$2"
 }
 
 # run_link VM-OF-PONG VM-OF-PING PROPERTIES TRAFFIC
@@ -101,5 +135,37 @@ refusal() {
 	vm_cleanup
 	rm -f "$dir"/pong.*
 }
+# Traffic that three tracers follow: one sees both ends, the others one each
+recorded() {
+	on a vm pong "$(tcp_mailbox server=on,wait=off vectors=4)" "role=pong count=2000"
+	on b vm ping "$(tcp_mailbox reconnect=1 vectors=4)" "role=ping count=2000"
+	wait_said ready ping pong || return
+	mkdir -p "$dir/nothing"
+	record_on a "$dir/whole.ivm" && record_on b "$dir/ping.ivm" pong &&
+		record_on a "$dir/pong.ivm" ping || return
+	go ping pong && wait_said "done" ping pong || return
+	stop_recordings
+}
+
+port=$((port + 1))
+if [ "$vm_accel" = tcg ]; then
+	skip "recordings of both ends and of one" "/dev/kvm cannot be used here"
+else
+	recorded
+	is "three tracers, --strict" "$?: $(cat "$dir"/*.ivm.log | grep strict)" "0: "
+	is "who sees both ends follows each journey" "$(told whole "SELECT outcome, count(*),
+		count(send), count(recv) FROM journeys GROUP BY 1")" "delivered|4000|4000|4000"
+	for half in ping pong; do
+		is "who sees $half alone knows what it rang, and that it does not see the end" \
+			"$(told "$half" "SELECT outcome, to_end, count(*) FROM journeys
+			GROUP BY 1, 2")" "unseen||2000"
+		is "who sees $half alone loses nothing" \
+			"$(told "$half" "SELECT sum(count) FROM lost")" 0
+	done
+	release ping pong
+fi
+vm_cleanup
+rm -f "$dir"/p[io]ng.*
+
 like "mode irqfd over TCP is refused" "$(refusal irqfd)" "mode=irqfd needs a UNIX socket"
 done_testing
