@@ -38,6 +38,12 @@ QEMU_BUILD_BUG_ON(sizeof_field(IvmLink, rx) < IVM_MSG_MAX_BYTES);
 #define IVM_HOST_MACHINE EM_X86_64
 #elif defined(__aarch64__)
 #define IVM_HOST_MACHINE EM_AARCH64
+#elif defined(__s390x__)
+#define IVM_HOST_MACHINE EM_S390
+#elif defined(__powerpc64__)
+#define IVM_HOST_MACHINE EM_PPC64
+#elif defined(__riscv)
+#define IVM_HOST_MACHINE EM_RISCV
 #else
 #define IVM_HOST_MACHINE EM_NONE
 #endif

@@ -599,8 +599,8 @@ static void print_notes(struct printer *p)
 	if (n->few_samples)
 		fputs(UNKNOWN "  not measured, or too few samples: p99 needs 100.\n", p->out);
 	if (n->unseen)
-		fputs(UNKNOWN "  delivered: the end is out of sight: by posting, in an emulated VM, or"
-		      " on another host.\n", p->out);
+		fputs(UNKNOWN "  delivered: the end is out of sight: by posting, in an emulated VM,"
+		      " or on another host.\n", p->out);
 }
 
 /**

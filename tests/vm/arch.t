@@ -54,6 +54,30 @@ counts() {
 	rm -f "$dir"/p[io]ng.*
 }
 
+# What the tracer says of a PC under KVM whose peer is emulated
+recording() {
+	local properties=mode=qemu,vectors=4
+
+	vm_arm64 pong "$(mailbox l traced server "$properties")" "role=pong" || return
+	wait_for "the socket" test -S "$dir/traced.sock" || return
+	vm ping "$(mailbox l traced client "$properties")" "role=ping count=2000" || return
+	wait_said ready ping pong && record "$dir/traced.ivm" --strict --link traced &&
+		go ping pong && wait_said "done" ping pong && stop_record
+}
+
+if [ "$vm_accel" = kvm ]; then
+	recording
+	is "a recording, --strict" "$?: $(grep strict "$dir/traced.ivm.log")" "0: "
+	is "it has what the PC rang, up to where QEMU read it, and no more" \
+		"$(sqlite3 "$dir/traced.ivm" "SELECT outcome, count(*), count(send), count(recv),
+			count(accept) FROM journeys GROUP BY 1")" "unseen|2000|2000|2000|0"
+	is "it lost nothing" "$(sqlite3 "$dir/traced.ivm" "SELECT sum(count) FROM lost")" 0
+	release ping pong
+	rm -f "$dir"/p[io]ng.*
+else
+	skip "a recording" "/dev/kvm cannot be used here"
+fi
+
 counts x86 arm64 pingpong 2000 4 pingpong
 counts arm64 x86 pingpong 2000 4 pingpong
 counts arm64 arm64 pingpong 2000 256 pingpong
