@@ -240,6 +240,22 @@ static int load_summary(struct ivm_breakdown *b, bool exact)
 	return b->summary ? 0 : summarize_journeys(b);
 }
 
+/* Names come from strangers: no control character reaches a terminal */
+static char *printable(const char *name)
+{
+	char *s = g_utf8_make_valid(name, -1), *p;
+
+	for (p = s; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = '?';
+	return s;
+}
+
+static void free_phase(gpointer phase)
+{
+	g_free(((struct ivm_phase_info *)phase)->name);
+}
+
 static void name_times(struct ivm_breakdown *b)
 {
 	const GArray *phases = ivm_summary_phases(b->summary);
@@ -248,7 +264,7 @@ static void name_times(struct ivm_breakdown *b)
 
 	for (i = 0; i < phases->len; i++) {
 		const struct ivm_phase *p = &g_array_index(phases, struct ivm_phase, i);
-		const struct ivm_phase_info info = { p->name, p->start_ns };
+		const struct ivm_phase_info info = { printable(p->name), p->start_ns };
 
 		g_array_append_val(b->phases, info);
 	}
@@ -293,6 +309,7 @@ int ivm_breakdown_load(sqlite3 *db, bool exact, struct ivm_breakdown **breakdown
 
 	b->db = db;
 	b->phases = g_array_new(FALSE, FALSE, sizeof(struct ivm_phase_info));
+	g_array_set_clear_func(b->phases, free_phase);
 	b->blocks = g_array_new(FALSE, FALSE, sizeof(struct ivm_block_info));
 	b->class_by_key = g_hash_table_new_full(key_hash, key_equal, NULL, class_free);
 	b->classes = g_ptr_array_new();

@@ -56,11 +56,12 @@ struct ivm_group_counts {
 	uint64_t disordered;	/* among the delivered; in no latency */
 };
 
-/* Which way journeys took, as their points prove: of those rung, none computed */
+/* Which way journeys took, as their points prove: each term counted, none computed */
 struct ivm_group_proof {
 	uint64_t kernel;	/* an ioeventfd took the doorbell: KVM did not go up to QEMU */
 	uint64_t user;		/* it went up to QEMU */
-	uint64_t fast_mmio;	/* found by address alone, without decoding the instruction */
+	uint64_t fast_mmio;	/* found by address alone */
+	uint64_t decoded;	/* KVM looked at the instruction */
 	uint64_t atomic;	/* accepted where it was signalled */
 	uint64_t deferred;	/* by a kernel worker */
 	uint64_t posted;

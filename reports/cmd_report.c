@@ -27,6 +27,7 @@ static struct report_args args;
 struct format {
 	const char *name;
 	int (*print)(const struct ivm_report *r, FILE *out);
+	bool grouped;			/* --by changes it */
 };
 
 static int print_text(const struct ivm_report *r, FILE *out)
@@ -34,19 +35,25 @@ static int print_text(const struct ivm_report *r, FILE *out)
 	return ivm_report_print_text(r, args.by_what, out);
 }
 
+static int print_csv(const struct ivm_report *r, FILE *out)
+{
+	return ivm_report_print_csv(r, args.by_what, out);
+}
+
 /* NULL-terminated; the first one is the default */
 static const struct format formats[] = {
-	{ "text", print_text },
-	{ "json", ivm_report_print_json },
-	{ "perfetto", ivm_report_print_perfetto },
+	{ "text", print_text, true },
+	{ "json", ivm_report_print_json, false },
+	{ "csv", print_csv, true },
+	{ "perfetto", ivm_report_print_perfetto, false },
 	{ 0 }
 };
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default), json (schema ivmtrace-report/1) or perfetto", "FORMAT" },
+	  "text (default), json (schema ivmtrace-report/1), csv or perfetto", "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
-	  "Group by direction (default), link, mode, path, ... (text only)", "WHAT" },
+	  "Group by direction (default), link, mode, path, ... (text, csv)", "WHAT" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,
 	  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode", NULL },
 	{ "exact", 0, 0, G_OPTION_ARG_NONE, &args.exact,
@@ -76,8 +83,8 @@ static int parse_values(void)
 	err = ivm_parse_choice("--format", args.format, format_names, &args.format_index);
 	if (!err)
 		err = ivm_by_option(args.by, &args.by_what);
-	if (!err && args.by && formats[args.format_index].print != print_text)
-		err = ivm_fail("--by: only text has groups of any kind");
+	if (!err && args.by && !formats[args.format_index].grouped)
+		err = ivm_fail("--by: only text and csv have groups of any kind");
 	return err;
 }
 

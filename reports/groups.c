@@ -227,16 +227,19 @@ static void note_points(struct builder *b, const struct ivm_shape *shape, uint64
 
 static void note_proof(struct ivm_group_proof *p, const struct ivm_shape_key *k, uint64_t count)
 {
+	const point_set dispatch = 1u << IVM_P_DISPATCH, accept = 1u << IVM_P_ACCEPT;
+	const bool up = k->points & (1u << IVM_P_USER | 1u << IVM_P_SEND);
+	const bool deferred = k->points & (1u << IVM_P_DEFER | 1u << IVM_P_WORK);
 	const struct {
 		uint64_t *what;
 		bool holds;
 	} terms[] = {
-		{ &p->user, k->points & (1u << IVM_P_USER | 1u << IVM_P_SEND) },
-		{ &p->kernel, k->mode == IVM_M_DIRECT && !(k->points & 1u << IVM_P_USER) },
+		{ &p->user, up },
+		{ &p->kernel, (k->points & dispatch) && (k->points & accept) && !up },
+		{ &p->decoded, (k->points & dispatch) && !(k->flags & IVM_J_FASTMMIO) },
 		{ &p->fast_mmio, k->flags & IVM_J_FASTMMIO },
-		{ &p->deferred, k->points & (1u << IVM_P_DEFER | 1u << IVM_P_WORK) },
-		{ &p->atomic, (k->points & 1u << IVM_P_ACCEPT) &&
-			      !(k->points & (1u << IVM_P_DEFER | 1u << IVM_P_WORK)) },
+		{ &p->deferred, deferred },
+		{ &p->atomic, (k->points & accept) && !deferred && k->mode != IVM_M_QEMU },
 		{ &p->posted, k->flags & IVM_J_POSTED },
 		{ &p->injected, k->points & (1u << IVM_P_INJECT | 1u << IVM_P_EOI_STANDIN) },
 		{ &p->unmasked, k->points & 1u << IVM_P_UNMASK },
@@ -516,18 +519,34 @@ static int fill_journey(struct grouping *g, const struct ivm_journey *j)
 	return 0;
 }
 
+static uint64_t count_all(const struct ivm_summary *s)
+{
+	const GPtrArray *shapes = ivm_summary_shapes(s);
+	uint64_t count = 0;
+	unsigned int i;
+
+	for (i = 0; i < shapes->len; i++)
+		count += ((const struct ivm_shape *)g_ptr_array_index(shapes, i))->count;
+	return count;
+}
+
 static int fill_journeys(struct grouping *g)
 {
 	struct ivm_cursor *cursor;
+	uint64_t left = count_all(g->b->summary);
 	struct ivm_journey j;
 	int ret, err = ivm_cursor_open(g->b->db, &cursor);
 
 	if (err)
 		return err;
-	while (!err && (ret = ivm_cursor_next(cursor, &j)) > 0)
+	while (!err && (ret = ivm_cursor_next(cursor, &j)) > 0) {
 		err = fill_journey(g, &j);
+		left--;
+	}
 	ivm_cursor_close(cursor);
-	return err ? err : ret;
+	if (err || ret)
+		return err ? err : ret;
+	return left ? -EBADMSG : 0;
 }
 
 /* Also those without a journey have their (empty) total */

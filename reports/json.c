@@ -112,6 +112,23 @@ static struct json_object *host(const struct ivm_report *r)
 	return o;
 }
 
+static struct json_object *phases(const struct ivm_report *r)
+{
+	const GArray *all = ivm_breakdown_phases(r->breakdown);
+	struct json_object *a = json_object_new_array();
+	unsigned int i;
+
+	for (i = 0; i < all->len; i++) {
+		const struct ivm_phase_info *p = &g_array_index(all, struct ivm_phase_info, i);
+		struct json_object *o = json_object_new_object();
+
+		add_text(o, "name", p->name);
+		add_u64(o, "start_ns", p->start_ns);
+		json_object_array_add(a, o);
+	}
+	return a;
+}
+
 static struct json_object *recording(const struct ivm_report *r)
 {
 	struct json_object *o = json_object_new_object();
@@ -120,6 +137,9 @@ static struct json_object *recording(const struct ivm_report *r)
 	add_number_text(o, "duration_ns", ivm_report_meta(r, "duration_ns"));
 	add_text(o, "clock", ivm_report_meta(r, "clock"));
 	add_text(o, "rig", ivm_report_meta(r, "rig"));
+	add_text(o, "keep", ivm_report_meta(r, "keep"));
+	add_number_text(o, "not_kept", ivm_report_meta(r, "not_kept"));
+	json_object_object_add(o, "phases", phases(r));
 	return o;
 }
 
@@ -307,6 +327,23 @@ static void add_counts(struct json_object *o, const struct ivm_group *g)
 	add_u64(o, "posted", c->posted);
 }
 
+static struct json_object *proof(const struct ivm_group *g)
+{
+	const struct ivm_group_proof *p = &g->proof;
+	struct json_object *o = json_object_new_object();
+
+	add_u64(o, "kernel", p->kernel);
+	add_u64(o, "user", p->user);
+	add_u64(o, "fast_mmio", p->fast_mmio);
+	add_u64(o, "decoded", p->decoded);
+	add_u64(o, "atomic", p->atomic);
+	add_u64(o, "deferred", p->deferred);
+	add_u64(o, "unmasked", p->unmasked);
+	add_u64(o, "injected", p->injected);
+	add_u64(o, "posted", p->posted);
+	return o;
+}
+
 static struct json_object *group(const struct ivm_report *r, const struct ivm_group *g)
 {
 	const struct ivm_report_end *from = ivm_report_find_end(r, g->from_end);
@@ -323,6 +360,7 @@ static struct json_object *group(const struct ivm_report *r, const struct ivm_gr
 	add_u64(o, "vector", g->vector_min);
 	add_u64_if(o, "irq_vector", g->irq_vector_min, g->irq_vector_min);
 	add_counts(o, g);
+	json_object_object_add(o, "proof", proof(g));
 	add_point(o, "rung_at", g->rung_at);
 	add_point(o, "delivered_at", g->delivered_at);
 	json_object_object_add(o, "shares_with", shares_with(r, g));

@@ -237,8 +237,8 @@ static int read_meta(struct ivm_report *r)
 
 /* ---- round trips ---- */
 
-/* @sql selects the values; @name, then @id are its parameters */
-static int read_rtt(sqlite3 *db, const char *sql, const char *name, int64_t id,
+/* @sql selects the values; @name, @id and @or_id are its parameters */
+static int read_rtt(sqlite3 *db, const char *sql, const char *name, int64_t id, int64_t or_id,
 		    struct ivm_stat *stat)
 {
 	GArray *values = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -250,6 +250,7 @@ static int read_rtt(sqlite3 *db, const char *sql, const char *name, int64_t id,
 	if (rc == SQLITE_OK) {
 		sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(stmt, 2, id);
+		sqlite3_bind_int64(stmt, 3, or_id);
 		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 			ns = number(stmt, 0);
 			g_array_append_val(values, ns);
@@ -270,13 +271,13 @@ static int read_all_rtt(struct ivm_report *r)
 
 	for (i = 0; i < r->guests->len && !err; i++) {
 		g = g_ptr_array_index(r->guests, i);
-		err = read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest = ?2", NULL, g->id,
+		err = read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest = ?2", NULL, g->id, 0,
 			       &g->rtt.stat);
 	}
 	for (i = 0; i < r->baselines->len && !err; i++) {
 		b = g_ptr_array_index(r->baselines, i);
 		err = read_rtt(r->db, "SELECT rtt_ns FROM baseline_rtt WHERE baseline = ?2", NULL,
-			       b->id, &b->rtt.stat);
+			       b->id, 0, &b->rtt.stat);
 	}
 	return err;
 }
@@ -286,12 +287,13 @@ static int read_all_rtt(struct ivm_report *r)
  * @r: a report
  * @mode: as the guests table has it
  * @from_end: only those that started there, 0 for all
+ * @or_end: or there
  * @rtt: the result; not measured if no guest did
  *
  * Return: 0, or -EBADMSG if the recording is damaged.
  */
 int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_end,
-		   struct ivm_report_rtt *rtt)
+		   uint32_t or_end, struct ivm_report_rtt *rtt)
 {
 	const struct ivm_report_guest *g;
 	unsigned int i;
@@ -299,14 +301,14 @@ int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_e
 	memset(rtt, 0, sizeof(*rtt));
 	for (i = 0; i < r->guests->len; i++) {
 		g = g_ptr_array_index(r->guests, i);
-		if (strcmp(g->mode, mode) || (from_end && g->from_end != from_end) ||
+		if (strcmp(g->mode, mode) || (from_end && g->from_end != from_end && g->from_end != or_end) ||
 		    !g->rtt.measured)
 			continue;
 		rtt->measured = true;
 		rtt->count += g->rtt.count;
 	}
 	return read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest IN (SELECT id FROM guests"
-			       " WHERE mode = ?1 AND (?2 = 0 OR from_end = ?2))", mode, from_end,
+			       " WHERE mode = ?1 AND (?2 = 0 OR from_end IN (?2, ?3)))", mode, from_end, or_end,
 			&rtt->stat);
 }
 

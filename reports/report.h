@@ -118,9 +118,10 @@ const struct ivm_report_end *ivm_report_find_end(const struct ivm_report *r, uin
 const struct ivm_report_vm *ivm_report_find_vm(const struct ivm_report *r, uint32_t id);
 const char *ivm_report_configured(const struct ivm_report *r, const struct ivm_group *g);
 int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_end,
-		   struct ivm_report_rtt *rtt);
+		   uint32_t or_end, struct ivm_report_rtt *rtt);
 
 int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out);
+int ivm_report_print_csv(const struct ivm_report *r, unsigned int by, FILE *out);
 int ivm_report_print_json(const struct ivm_report *r, FILE *out);
 int ivm_report_print_perfetto(const struct ivm_report *r, FILE *out);
 

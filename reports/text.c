@@ -303,7 +303,7 @@ static int print_mode(struct printer *p, const struct ivm_group *g)
 	struct ivm_report_rtt rtt;
 	int err;
 
-	err = ivm_report_rtt(p->r, modes[g->mode], 0, &rtt);
+	err = ivm_report_rtt(p->r, modes[g->mode], 0, 0, &rtt);
 	if (err)
 		return err;
 	fputs("  ", p->out);
@@ -418,10 +418,30 @@ static void print_direction(struct printer *p, const struct ivm_group *g)
 	g_autofree char *vectors = range_name("vector", "vectors", g->vector_min, g->vector_max);
 	g_autofree char *idt = range_name("IDT", "IDT", g->irq_vector_min, g->irq_vector_max);
 
-	fprintf(p->out, ", link %s, %s → %s, %s", from ? from->link : UNKNOWN,
-		vm_name(p->r, g->from_end), vm_name(p->r, g->to_end), vectors);
+	fprintf(p->out, ", link %s, %s %s %s, %s", from ? from->link : UNKNOWN,
+		vm_name(p->r, g->from_end), g->both_ways ? "↔" : "→", vm_name(p->r, g->to_end),
+		vectors);
 	if (g->irq_vector_max)
 		fprintf(p->out, " (%s)", idt);
+}
+
+/* What else tells this group from others */
+static void print_parts(struct printer *p, const struct ivm_group *g)
+{
+	const GArray *phases = ivm_breakdown_phases(p->r->breakdown);
+	const char *phase = g->phase < 0 ? NULL :
+			    g_array_index(phases, struct ivm_phase_info, g->phase).name;
+
+	if (g->from_vcpu >= 0)
+		fprintf(p->out, ", from vCPU %d", g->from_vcpu);
+	if (g->to_vcpu >= 0)
+		fprintf(p->out, ", to vCPU %d", g->to_vcpu);
+	if (phase && *phase)
+		fprintf(p->out, ", phase %s", phase);
+	else if (phase)
+		fputs(", before any mark", p->out);
+	if (g->state >= 0)
+		fprintf(p->out, ", receiver %s", states[g->state]);
 }
 
 static void print_group_title(struct printer *p, const struct ivm_group *g)
@@ -433,6 +453,7 @@ static void print_group_title(struct printer *p, const struct ivm_group *g)
 		fprintf(p->out, " (configured: %s)", configured);
 	if (g->from_end)
 		print_direction(p, g);
+	print_parts(p, g);
 	fputc('\n', p->out);
 }
 
@@ -522,6 +543,31 @@ static void print_hops(struct printer *p, const struct ivm_group *g)
 	p->notes.rows = true;
 }
 
+static void add_proof(GString *text, const char *what, uint64_t count)
+{
+	if (count)
+		g_string_append_printf(text, "%s%s %" PRIu64, text->len ? ", " : "", what, count);
+}
+
+/* The mode is what these say, not what was asked for */
+static void print_proof(struct printer *p, const struct ivm_group *g)
+{
+	const struct ivm_group_proof *proof = &g->proof;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	add_proof(text, "ioeventfd in kernel", proof->kernel);
+	add_proof(text, "exit to user", proof->user);
+	add_proof(text, "fast MMIO", proof->fast_mmio);
+	add_proof(text, "decoded", proof->decoded);
+	add_proof(text, "atomic", proof->atomic);
+	add_proof(text, "workqueue", proof->deferred);
+	add_proof(text, "unmasked later", proof->unmasked);
+	add_proof(text, "injected", proof->injected);
+	add_proof(text, "posted", proof->posted);
+	if (text->len)
+		line(p->out, "path", text->str);
+}
+
 /* What the receiver was doing explains more than any percentile */
 static void print_states(struct printer *p, const struct ivm_group *g)
 {
@@ -547,7 +593,8 @@ static int print_group_rtt(struct printer *p, const struct ivm_group *g)
 	char p50[32], p99[32];
 	int err;
 
-	err = ivm_report_rtt(p->r, modes[g->mode], g->from_end, &rtt);
+	err = ivm_report_rtt(p->r, modes[g->mode], g->from_end, g->both_ways ? g->to_end : 0,
+			     &rtt);
 	if (err || !rtt.measured)
 		return err;
 	if (rtt.stat.count && rtt.stat.p99_ns == IVM_NS_UNKNOWN)
@@ -564,6 +611,7 @@ static int print_group(struct printer *p, const struct ivm_group *g)
 {
 	print_group_title(p, g);
 	print_counts(p, g);
+	print_proof(p, g);
 	if (g->has_total) {
 		print_hops(p, g);
 		print_states(p, g);

@@ -37,6 +37,7 @@ by_sql() {
 for name in native lab posted stamps empty; do
 	recording "$name"
 	golden "$name: text" "$name.txt" report "$tmp/$name.ivm"
+	golden "$name: CSV" "$name.csv" report --format csv "$tmp/$name.ivm"
 	golden "$name: JSON" "$name.json" report --format json "$tmp/$name.ivm"
 	cp "$tmp/out" "$tmp/json"
 	run report "$tmp/$name.ivm"
@@ -117,6 +118,57 @@ run report --by mode "$tmp/native.ivm"
 is "--by mode: one block a mode" "$(grep -c '  total ' <<< "$out")" 3
 run report --by vector "$tmp/lab.ivm"
 is "--by vector: one block a vector" "$(grep -c ', vector ' <<< "$out")" 4
+
+run report --by link "$tmp/native.ivm"
+is "--by link: both directions in one block" "$(grep -c '^qemu, link a-b, a ↔ b' <<< "$out")" 1
+like "--by link: round trips of both ends" "$out" 'guest +round trip p50 95.002'
+run report --by direction,path "$tmp/native.ivm"
+like "--by path says what the receiver did" "$out" \
+	'^irqfd, link a-b, a → b, vector 0 .IDT 65., receiver asleep$'
+run report --by to-vcpu "$tmp/lab.ivm"
+like "--by to-vcpu says which" "$out" ', to vCPU [0-9]+$'
+run report --by vector,from-vcpu "$tmp/lab.ivm"
+like "--by vector,from-vcpu: both" "$out" ', vector 0 .*, from vCPU [0-9]+$'
+fails "--by nothing" 1 "'' is none of" report --by '' "$tmp/native.ivm"
+fails "--by mode and nothing" 1 "'mode,' is none of" report --by mode, "$tmp/native.ivm"
+fails "--by and JSON" 1 'only text and csv' report --by mode -f json "$tmp/native.ivm"
+
+# Names are whatever somebody chose
+recording posted
+cp "$tmp/posted.ivm" "$tmp/names.ivm"
+sqlite3 "$tmp/names.ivm" "UPDATE ends SET link = '=1+1,\"<script>' || char(10) || 'x' || char(27);
+	UPDATE vms SET name = '@a\"'"
+run report "$tmp/names.ivm"
+like "names in text" "$out" ', link =1\+1,"<script>\?x\?, @a" →'
+run report -f csv "$tmp/names.ivm"
+like "names in CSV: no formulas" "$out" '^direct,auto,"'\''=1\+1,""<script>\?x\?","'\''@a""",'
+is "names in CSV: no control character but CRLF" \
+	"$(tr -cd '\000-\011\013\014\016-\037' <<< "$out" | wc -c)" 0
+run report -f json "$tmp/names.ivm"
+cp "$tmp/out" "$tmp/json"
+is "names in JSON" "$(by_json "r['groups'][0]['link']")" '=1+1,"<script>?x?'
+
+# Phases, as a summary has them
+"$ivmtrace" replay -o "$tmp/phases.ivm" "$data/replay/direct-pingpong.events"
+sqlite3 "$tmp/phases.ivm" "INSERT INTO phases VALUES (1, 'load, \"2\"', 1000000);
+	UPDATE blocks SET phase = 1"
+run report --by direction,phase "$tmp/phases.ivm"
+like "--by phase names it" "$out" '^direct, link a-b, a → b, vector 0 .*, phase load, "2"$'
+run report -f csv --by phase "$tmp/phases.ivm"
+like "--by phase: CSV quotes it" "$out" ',"load, ""2""",,2,2,0,0,0,0,'
+sqlite3 "$tmp/phases.ivm" "UPDATE phases SET name = char(27) || '[31m' WHERE id = 1"
+run report --by phase "$tmp/phases.ivm"
+like "--by phase: no control character" "$out" ', phase \?\[31m$'
+
+# Version 1 had other tables for journeys that were not kept
+cp "$tmp/native.ivm" "$tmp/old.ivm"
+sqlite3 "$tmp/old.ivm" "PRAGMA user_version = 1; DROP TABLE cells; DROP TABLE spans;
+	DROP TABLE blocks; DROP TABLE phases; CREATE TABLE buckets (span, low_ns, count)"
+run report "$tmp/old.ivm"
+is "version 1: the same report" "$(diff <(echo "$out") "$data/native.txt")" ''
+sqlite3 "$tmp/old.ivm" "INSERT INTO buckets VALUES (1, 5, 1)"
+fails "version 1 with --keep" 1 'not every journey was kept, by an older ivmtrace' \
+	report "$tmp/old.ivm"
 
 # What is no regular file must never be renamed over
 mkfifo "$tmp/pipe"
