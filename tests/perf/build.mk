@@ -4,7 +4,7 @@
 # looking.  IVM_PERF_QUICK=1 for a smoke run.
 
 # The producer stands in for programs that hand over whole journeys
-PERF_PROGRAMS = $(addprefix $(O)/perf/,pair probes links $(if $(shell \
+PERF_PROGRAMS = $(addprefix $(O)/perf/,pair probes links recordings $(if $(shell \
 	grep -s 'struct ivm_journey_record {' bpf/journey.h),producer))
 
 $(O)/perf/obj/%.o: tests/perf/%.c
@@ -28,6 +28,7 @@ $(O)/perf/pair: $(O)/perf/obj/pair.o $(patsubst %,$(O)/tracer/obj/tracer/%.o,\
 $(O)/perf/probes: $(O)/perf/obj/probes.o $(O)/tracer/obj/tracer/tracefs.o
 $(O)/perf/producer: $(O)/perf/obj/producer.o
 $(O)/perf/links: $(O)/perf/obj/links.o
+$(O)/perf/recordings: $(O)/perf/obj/recordings.o $(filter-out %/main.o,$(TRACER_OBJ))
 $(PERF_PROGRAMS):
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@ $(TRACER_LIBS)
