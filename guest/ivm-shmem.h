@@ -28,7 +28,7 @@ struct ivm_lane {
 	uint32_t vectors;	/* 0x20 */
 	uint32_t stamp_off;	/* 0x24 struct ivm_stamp[stamps], 0 none */
 	uint32_t stamps;	/* 0x28 power of two */
-	uint32_t reserved;	/* 0x2c */
+	uint32_t session_off;	/* 0x2c struct ivm_lane_session[vectors], 0 none */
 	uint64_t stamp_head;	/* 0x30 stamps complete, stored with release after them */
 	uint32_t result_off;	/* 0x38 struct ivm_result of a benchmark, 0 none */
 	uint32_t result_bytes;	/* 0x3c */
@@ -39,6 +39,26 @@ struct ivm_lane_ctl {
 	uint32_t tx_head;
 	uint32_t rx_tail;
 };
+
+/*
+ * Who is at a ring's ends.  Indices count only while both ends agree: my epoch
+ * is the peer's echo, and the peer's epoch mine.  An end that starts a ring anew
+ * stores epoch 0, then zeroes its ctl and event, then stores a new epoch; an end
+ * that sees a new epoch zeroes its own ctl and event before it echoes it.
+ */
+struct ivm_lane_session {
+	uint32_t epoch;		/* of my end of channel v, 0 while it is being reset */
+	uint32_t echo;		/* the peer's epoch that my ctl belongs to */
+	uint32_t event;		/* ring me once your rx_tail has passed this index */
+	uint32_t reserved;
+};
+
+struct ivm_lane_slot {
+	uint32_t bytes;		/* of payload in this slot */
+	uint32_t flags;		/* IVM_SLOT_* */
+};
+
+#define IVM_SLOT_CONTINUED	(1u << 0)	/* the message goes on in the next slot */
 
 #define IVM_STAMP_RING		1	/* cookie = the doorbell's value */
 #define IVM_STAMP_HANDLER	2	/* cookie = running count of the vector */
@@ -113,6 +133,9 @@ struct ivm_result {
 	uint64_t delay_count;	/* delays made */
 	uint32_t delay_off;	/* struct ivm_delay[delay_max], from the lane's start */
 	uint32_t delay_max;	/* delays beyond are counted, not kept */
+	/* What the guest's own kernel adds: uint32_t TSC ticks, as rtt_off */
+	uint32_t leave_off, leave_max;	/* from write() to the doorbell */
+	uint32_t enter_off, enter_max;	/* from the handler's entry to the message in user space */
 };
 
 #define IVM_RESULT_BYTES_MIN	0x1090	/* up to handled_by_vector, as first laid out */

@@ -32,7 +32,7 @@ static void init_header(struct ivm_lane *lane, uint32_t lane_bytes, const struct
 	lane->vectors = vectors;
 	lane->stamp_off = options->stamps ? lane_bytes / 2 : 0;
 	lane->stamps = options->stamps ? lane_bytes / 2 / sizeof(struct ivm_stamp) : 0;
-	lane->reserved = 0;
+	lane->session_off = 0;
 	lane->stamp_head = 0;
 	lane->result_off = RESULT_OFF;
 	lane->result_bytes = sizeof(struct ivm_result);
