@@ -52,6 +52,7 @@ VM_CHECKS =
 
 include device/build.mk
 include guest/bare/build.mk
+include guest/linux/build.mk
 include tracer/build.mk
 include tests/build.mk
 include tests/lab/build.mk
