@@ -71,12 +71,16 @@ void ivm_stamp(struct ivm_dev *ivm, u32 kind, u32 cookie, u32 vector, u64 tsc)
 /* Until a link has come up once, and if its memory is replaced, nothing of us is there */
 static bool lane_is_there(struct ivm_dev *ivm)
 {
-	const struct ivm_lane *lane = ivm->own;
 	const struct ivm_lane_session *session = ivm->own + ivm->layout.session_off;
+	struct ivm_layout there;
+	int err = ivm_layout_read(&there, ivm->own, ivm->layout.lane_bytes);
 
-	return ivm->lane_ready && READ_ONCE(lane->magic) ==
-				  (__force u32)cpu_to_le32(IVM_LANE_MAGIC) &&
-	       READ_ONCE(session->epoch) == (__force u32)cpu_to_le32(ivm->chan[0].ring.epoch);
+	return ivm->lane_ready && (!err || err == -EOPNOTSUPP) &&
+	       READ_ONCE(session->epoch) == (__force u32)cpu_to_le32(ivm->chan[0].ring.epoch) &&
+	       there.vectors == ivm->layout.vectors && there.ctl_off == ivm->layout.ctl_off &&
+	       there.session_off == ivm->layout.session_off &&
+	       there.slot_off == ivm->layout.slot_off && there.slots == ivm->layout.slots &&
+	       there.slot_bytes == ivm->layout.slot_bytes;
 }
 
 static void make_lane(struct ivm_dev *ivm)
@@ -216,7 +220,9 @@ void ivm_link_stop(struct ivm_dev *ivm)
 	for (i = 0; ivm->lane_ready && i < ivm->channels; i++) {
 		chan = &ivm->chan[i];
 		mutex_lock(&chan->rx_mutex);
-		ivm_chan_reset(chan, true);
+		spin_lock_irq(&chan->tx_lock);
+		ivm_ring_close(&chan->ring);
+		spin_unlock_irq(&chan->tx_lock);
 		mutex_unlock(&chan->rx_mutex);
 	}
 	ivm_write(ivm, IVM_REG_LINK_VECTOR, IVM_LINK_VECTOR_NONE);

@@ -214,11 +214,23 @@ static u32 zero(struct ivm_ring *r)
 	return lost;
 }
 
+/* Whether the peer's indices are of the session this end knows: going on, or closed */
+static bool is_session_of(const struct ivm_ring *r, u32 epoch)
+{
+	return r->peer_epoch && (epoch == r->peer_epoch || !epoch);
+}
+
+void ivm_ring_close(struct ivm_ring *r)
+{
+	r->connected = false;
+	set_field(r->own, OWN_SESSION(r, epoch), 0);
+}
+
 u32 ivm_ring_reset(struct ivm_ring *r, u32 epoch)
 {
 	u32 lost;
 
-	if (r->connected && field(r->peer, PEER_SESSION(r, epoch)) == r->peer_epoch)
+	if (is_session_of(r, field(r->peer, PEER_SESSION(r, epoch))))
 		note_tail(r);
 	r->connected = false;
 	set_field(r->own, OWN_SESSION(r, epoch), 0);
@@ -238,14 +250,18 @@ bool ivm_ring_sync(struct ivm_ring *r, u32 *lost)
 	if (!r->peer || r->channel >= r->peer_layout.vectors)
 		return false;
 	epoch = field(r->peer, PEER_SESSION(r, epoch));
-	if (!epoch)
+	if (!epoch) {
+		note_tail(r);
 		return false;
+	}
 	virt_rmb();
 	if (epoch != r->peer_epoch) {
 		*lost = zero(r);
 		r->peer_epoch = epoch;
-		set_field(r->own, OWN_SESSION(r, echo), epoch);
 	}
+	/* Again each time: whoever can write our lane may have done so */
+	set_field(r->own, OWN_SESSION(r, epoch), r->epoch);
+	set_field(r->own, OWN_SESSION(r, echo), epoch);
 	r->connected = field(r->peer, PEER_SESSION(r, echo)) == r->epoch;
 	virt_rmb();
 	return r->connected;
@@ -279,8 +295,11 @@ static int look(struct ivm_ring *r)
 	if (!r->connected)
 		return -ENOTCONN;
 	tail = field(r->peer, PEER_CTL(r, rx_tail));
-	if (!still_connected(r))
+	if (!still_connected(r)) {
+		if (!field(r->peer, PEER_SESSION(r, epoch)))
+			note_tail(r);
 		return -ENOTCONN;
+	}
 	if (tail - r->tx_tail > r->tx_head - r->tx_tail)
 		return -EBADMSG;
 	r->tx_tail = tail;

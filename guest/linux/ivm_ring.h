@@ -86,6 +86,13 @@ void ivm_lane_publish(void *lane, const struct ivm_layout *layout);
 u32 ivm_ring_reset(struct ivm_ring *ring, u32 epoch);
 
 /**
+ * ivm_ring_close() - leave: the peer's messages stay where they are
+ *
+ * How far this end has got remains to be read.
+ */
+void ivm_ring_close(struct ivm_ring *ring);
+
+/**
  * ivm_ring_sync() - see whether the peer has come, gone or started anew
  * @lost: set to the messages it had not taken, if it has started anew
  *
