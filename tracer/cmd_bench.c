@@ -104,7 +104,7 @@ static const GOptionEntry entries[] = {
 	{ "qemu", 0, 0, G_OPTION_ARG_FILENAME, &args.qemu,
 	  "QEMU with ivm-mailbox, default $IVM_QEMU or the one built here", "PATH" },
 	{ "guest", 0, 0, G_OPTION_ARG_FILENAME, &args.guest,
-	  "Guest payload, default $IVM_GUEST or the one built here", "PATH" },
+	  "Guest payload, default $IVM_GUEST or the one built here; linux or linux-SERIES", "PATH" },
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
 	  "text (default) or json, schema ivmtrace-report/1", "FORMAT" },
 	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output,
@@ -234,6 +234,35 @@ static int parse_numbers(struct bench *bench)
 	return err;
 }
 
+static bool wants_linux(void)
+{
+	return args.guest && (!strcmp(args.guest, "linux") ||
+			      g_str_has_prefix(args.guest, "linux-"));
+}
+
+/* Linux needs a KVM that runs all of it, or none */
+static void choose_linux_accel(struct bench *bench)
+{
+	if (!wants_linux() || args.accel || ivm_rig_runs_linux())
+		return;
+	bench->rig.tcg = true;
+	ivm_info("this host's CPUs have neither vmx nor svm, so its KVM emulates guests, and not all"
+		 " that Linux does: Linux guests run under TCG, mode qemu only");
+}
+
+static int check_linux(const struct bench *bench)
+{
+	if (!wants_linux())
+		return 0;
+	if (strcmp(bench->rig.pattern, "pingpong") && strcmp(bench->rig.pattern, "flood"))
+		return ivm_fail("--pattern: Linux guests have pingpong and flood");
+	if (bench->rig.vectors > IVM_RIG_LINUX_VECTORS)
+		return ivm_fail("--vectors: Linux guests take %u at most", IVM_RIG_LINUX_VECTORS);
+	if (bench->rig.noise_hz || args.own_cost)
+		return ivm_fail("--noise and --own-cost are for bare guests");
+	return 0;
+}
+
 static int parse_values(struct bench *bench)
 {
 	static const char *const formats[] = { "text", "json", NULL };
@@ -246,6 +275,8 @@ static int parse_values(struct bench *bench)
 		err = ivm_parse_choice("--accel", args.accel, accels, &accel);
 	bench->format = (enum ivm_report_format)format;
 	bench->rig.tcg = accel;
+	if (!err)
+		choose_linux_accel(bench);
 	bench->rig.pin = args.pin;
 	bench->output = args.output ? args.output : DEFAULT_FILE;
 	if (!err)
@@ -256,6 +287,8 @@ static int parse_values(struct bench *bench)
 		err = parse_numbers(bench);
 	if (!err)
 		err = parse_links(bench);
+	if (!err)
+		err = check_linux(bench);
 	if (!err && args.own_cost && accel)
 		err = ivm_fail("--own-cost needs KVM: nothing is traced under --accel tcg");
 	if (!err && args.own_cost && bench->backend == IVM_BACKEND_TRACEFS)
@@ -681,6 +714,10 @@ static int run_all(struct bench *bench)
 		return err;
 	if (bench->links) {
 		ivm_info("no baseline: only for a link on its own");
+		return 0;
+	}
+	if (bench->rig.paths.initrd) {
+		ivm_info("no baseline: Linux guests have no driver for ivshmem-doorbell");
 		return 0;
 	}
 	if (!measures_rtt) {

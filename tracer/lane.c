@@ -67,6 +67,26 @@ int ivm_lane_find_result(const void *shmem, size_t bytes, uint32_t role,
 	return worst;
 }
 
+const uint32_t *ivm_lane_find_samples(const void *shmem, size_t bytes, uint32_t role,
+				      uint32_t offset, uint32_t max)
+{
+	size_t lane_bytes = bytes / 2;
+	struct ivm_result result;
+	const uint32_t *rtt;
+	int side;
+
+	if (!max || offset % sizeof(uint32_t) ||
+	    !fits(offset, (uint64_t)max * sizeof(uint32_t), lane_bytes))
+		return NULL;
+	for (side = 0; side < 2; side++) {
+		const char *lane = (const char *)shmem + side * lane_bytes;
+
+		if (!read_result(lane, lane_bytes, &result, &rtt) && result.role == role)
+			return (const uint32_t *)(const void *)(lane + offset);
+	}
+	return NULL;
+}
+
 int ivm_lane_check_ring(const struct ivm_lane *header, size_t lane_bytes,
 			struct ivm_lane_ring *ring)
 {

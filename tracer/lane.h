@@ -29,6 +29,17 @@
 int ivm_lane_find_result(const void *shmem, size_t bytes, uint32_t role,
 			 struct ivm_result *result, const uint32_t **rtt);
 
+/**
+ * ivm_lane_find_samples() - more samples of the guest with a role
+ * @offset: from the lane's start, as its result says
+ * @max: how many, as its result says
+ *
+ * Return: @max samples in @shmem, or NULL if there are none or they do not lie
+ * within its lane.
+ */
+const uint32_t *ivm_lane_find_samples(const void *shmem, size_t bytes, uint32_t role,
+				      uint32_t offset, uint32_t max);
+
 /* A lane's ring of stamps, safe to use as offsets and sizes within the lane */
 struct ivm_lane_ring {
 	uint32_t offset;	/* of the first one, from the start of the lane */

@@ -40,6 +40,8 @@
 #define GRACE_S			10	/* the guests' own deadline strikes first and knows more */
 #define SPAWN_POLL_MS		5
 #define TAIL_BYTES		2000	/* of what QEMU said, for an error message */
+#define LINUX_OPTIONS		"console=ttyS0 quiet panic=-1 oops=panic"
+#define LINUX_SERIES		"6.12"	/* of a guest that is just called linux */
 
 struct vm {
 	GPid pid;			/* 0: not running */
@@ -66,6 +68,7 @@ struct ivm_rig {
 };
 
 static const char *const vm_names[IVM_RIG_ENDS] = { "pong", "ping" };
+static const uint32_t roles[IVM_RIG_ENDS] = { IVM_ROLE_PONG, IVM_ROLE_PING };
 
 static uint64_t host_tsc(void)
 {
@@ -138,6 +141,30 @@ static char *explain_missing(const char *path, const char *what, const char *rem
 	return g_strdup_printf("no %s%s%s: %s", what, path ? " at " : "", path ? path : "", remedy);
 }
 
+/* "linux-6.1" is a directory of that name: a kernel, and an initrd with driver and tool */
+static char *find_linux(const char *guest, const char *name)
+{
+	g_autofree char *full = strcmp(guest, "linux") ? g_strdup(guest) :
+							 g_strdup("linux-" LINUX_SERIES);
+	g_autofree char *built = g_build_filename("guest", full, name, NULL);
+	g_autofree char *installed = g_build_filename("../libexec/ivmtrace", built, NULL);
+	const char *const places[] = { built, installed, NULL };
+
+	return find_file(NULL, places);
+}
+
+bool ivm_rig_runs_linux(void)
+{
+#ifdef __x86_64__
+	g_autofree char *cpus = NULL;
+
+	return g_file_get_contents("/proc/cpuinfo", &cpus, NULL, NULL) &&
+	       (strstr(cpus, " vmx ") || strstr(cpus, " svm "));
+#else
+	return true;
+#endif
+}
+
 int ivm_rig_find(const char *qemu, const char *guest, struct ivm_rig_paths *found, char **why)
 {
 	static const char *const qemu_places[] = {
@@ -145,10 +172,16 @@ int ivm_rig_find(const char *qemu, const char *guest, struct ivm_rig_paths *foun
 	static const char *const guest_places[] = {
 		"guest/ivm-bare.elf", "../libexec/ivmtrace/guest/ivm-bare.elf", NULL };
 
+	bool is_linux = guest && (!strcmp(guest, "linux") || g_str_has_prefix(guest, "linux-"));
+
 	found->qemu = find_file(qemu ? qemu : g_getenv("IVM_QEMU"), qemu_places);
-	found->guest = find_file(guest ? guest : g_getenv("IVM_GUEST"), guest_places);
+	found->initrd = is_linux ? find_linux(guest, "initrd") : NULL;
+	found->guest = is_linux ? find_linux(guest, "vmlinuz") :
+		       find_file(guest ? guest : g_getenv("IVM_GUEST"), guest_places);
 	*why = explain_missing(found->qemu, "QEMU with ivm-mailbox",
 			       "'make device' builds it, --qemu names another");
+	if (!*why && is_linux && !(found->guest && found->initrd))
+		*why = g_strdup_printf("no %s guest: 'make guest-linux' builds it", guest);
 	if (!*why)
 		*why = explain_missing(found->guest, "guest payload",
 				       "'make guest' builds it, --guest names another");
@@ -159,6 +192,7 @@ void ivm_rig_paths_clear(struct ivm_rig_paths *paths)
 {
 	g_clear_pointer(&paths->qemu, g_free);
 	g_clear_pointer(&paths->guest, g_free);
+	g_clear_pointer(&paths->initrd, g_free);
 }
 
 static uint64_t choose_shmem(const struct ivm_rig_opts *opts)
@@ -206,6 +240,12 @@ static void add_firmware(GPtrArray *argv, const char *qemu)
 	}
 }
 
+/* Linux has one vector more, which tells it of the link */
+static uint32_t link_vectors(const struct ivm_rig_opts *opts)
+{
+	return opts->paths.initrd ? 1 : 0;
+}
+
 static void add_device(GPtrArray *argv, const struct ivm_rig *rig, enum ivm_rig_end end)
 {
 	const struct ivm_rig_opts *opts = &rig->opts;
@@ -217,7 +257,8 @@ static void add_device(GPtrArray *argv, const struct ivm_rig *rig, enum ivm_rig_
 	add(argv, "-device");
 	if (opts->mode)
 		add(argv, "ivm-mailbox,chardev=link,link=%s,mode=%s,vectors=%u,shmem=%" PRIu64,
-		    opts->link, opts->mode, opts->vectors, rig->shmem_bytes);
+		    opts->link, opts->mode, opts->vectors + link_vectors(opts),
+		    rig->shmem_bytes);
 	else
 		add(argv, "ivshmem-doorbell,chardev=link,vectors=%u,ioeventfd=%s", opts->vectors,
 		    opts->ioeventfd ? "on" : "off");
@@ -232,10 +273,32 @@ static char *noise_options(const struct ivm_rig_opts *opts, enum ivm_rig_end end
 			       IDT_LINK_BASE + (end == IVM_RIG_PING ? opts->vectors : 0));
 }
 
+/*
+ * A model every host has for a bare guest; one feature less than hosts without
+ * SSE3 complain about.  Linux takes what there is, and needs some memory.
+ */
+static void add_machine(GPtrArray *argv, const struct ivm_rig_opts *opts)
+{
+	const char *linux_cpu = opts->tcg ? "qemu64" : "host";
+
+	add(argv, "-accel");
+	add(argv, "%s", opts->tcg ? "tcg" : "kvm");
+	add(argv, "-cpu");
+	add(argv, "%s", opts->paths.initrd ? linux_cpu : "qemu64,-sse3");
+	add(argv, "-m");
+	add(argv, "%u", opts->paths.initrd ? 256 : 32);
+	add(argv, "-smp");
+	add(argv, "%u", (opts->vectors + IDT_VECTORS_PER_CPU - 1) / IDT_VECTORS_PER_CPU);
+	if (opts->paths.initrd) {
+		add(argv, "-initrd");
+		add(argv, "%s", opts->paths.initrd);
+	}
+}
+
 static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 {
 	static const char *const fixed[] = {
-		"-M", "pc", "-m", "32", "-nodefaults", "-no-user-config", "-display", "none",
+		"-M", "pc", "-nodefaults", "-no-user-config", "-display", "none",
 		"-vga", "none", "-no-reboot", "-chardev", "stdio,id=com,signal=off",
 		"-serial", "chardev:com", "-kernel" };
 	const struct ivm_rig_opts *opts = &rig->opts;
@@ -246,20 +309,14 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 	add(argv, "%s", opts->paths.qemu);
 	add(argv, "-name");
 	add(argv, "%s-%s,debug-threads=on", opts->link, vm_names[end]);
-	add(argv, "-accel");
-	add(argv, "%s", opts->tcg ? "tcg" : "kvm");
-	/* A model every host has; one feature less than hosts without SSE3 complain about */
-	add(argv, "-cpu");
-	add(argv, "qemu64,-sse3");
-	add(argv, "-smp");
-	add(argv, "%u", (opts->vectors + IDT_VECTORS_PER_CPU - 1) / IDT_VECTORS_PER_CPU);
+	add_machine(argv, opts);
 	add_firmware(argv, opts->paths.qemu);
 	for (i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, "%s", fixed[i]);
 	add(argv, "%s", opts->paths.guest);
 	add(argv, "-append");
-	add(argv, " -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u"
-	    " cookie=%u%s gate hold", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
+	add(argv, "%s -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u"
+	    " cookie=%u%s gate hold", opts->paths.initrd ? LINUX_OPTIONS : "", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
 	    opts->count, opts->warmup, opts->vectors, opts->timeout_s,
 	    (2 * opts->number + end) * COOKIES_PER_END, noise);
 	add_device(argv, rig, end);
@@ -388,15 +445,20 @@ pid_t ivm_rig_pid(const struct ivm_rig *rig, enum ivm_rig_end end)
 
 static int take_line(struct ivm_rig *rig, enum ivm_rig_end end, const char *line)
 {
+	static const char *const prefixes[] = { "ivm-bare: ", "ivm-linux: " };
 	struct vm *vm = &rig->vm[end];
+	const char *prefix = prefixes[rig->opts.paths.initrd ? 1 : 0], *said;
 
-	if (g_str_has_prefix(line, "ivm-bare: ready"))
+	if (!g_str_has_prefix(line, prefix))
+		return 0;
+	said = line + strlen(prefix);
+	if (g_str_has_prefix(said, "ready"))
 		vm->ready = true;
-	else if (g_str_has_prefix(line, "ivm-bare: done"))
+	else if (g_str_has_prefix(said, "done"))
 		vm->done = true;
-	else if (g_str_has_prefix(line, "ivm-bare: failed: "))
+	else if (g_str_has_prefix(said, "failed: "))
 		return fail(rig, -EIO, "the %s guest of %s failed: %s", vm_names[end],
-			    rig->opts.link, line + strlen("ivm-bare: failed: "));
+			    rig->opts.link, said + strlen("failed: "));
 	return 0;
 }
 
@@ -626,7 +688,6 @@ static int map_shmem(struct ivm_rig *rig)
 static int read_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_result *result,
 		       const uint32_t **ticks)
 {
-	static const uint32_t roles[IVM_RIG_ENDS] = { IVM_ROLE_PONG, IVM_ROLE_PING };
 	int err = map_shmem(rig);
 
 	if (err)
@@ -676,18 +737,37 @@ static double tick_ns(const struct ivm_rig *rig, uint32_t guest_khz)
 	return guest_khz ? 1e6 / guest_khz : 0;
 }
 
-static void convert_samples(const struct ivm_rig *rig, const uint32_t *ticks,
-			    struct ivm_rig_result *result)
+static uint64_t *convert_samples(const struct ivm_rig *rig, const uint32_t *ticks, uint32_t max,
+				 uint32_t tsc_khz, uint64_t *count)
 {
-	double ns = tick_ns(rig, result->guest.tsc_khz);
+	double tick = tick_ns(rig, tsc_khz);
+	uint64_t *ns;
 	uint32_t i;
 
-	if (!ticks || ns <= 0)
-		return;
-	result->rtt_samples = result->guest.rtt_max;
-	result->rtt_ns = g_new(uint64_t, result->rtt_samples);
-	for (i = 0; i < result->rtt_samples; i++)
-		result->rtt_ns[i] = (uint64_t)(ticks[i] * ns + 0.5);
+	if (!ticks || tick <= 0)
+		return NULL;
+	*count = max;
+	ns = g_new(uint64_t, max);
+	for (i = 0; i < max; i++)
+		ns[i] = (uint64_t)(ticks[i] * tick + 0.5);
+	return ns;
+}
+
+/* What a guest with a kernel says of that; a bare one has left these fields 0 */
+static void convert_kernel_samples(const struct ivm_rig *rig, enum ivm_rig_end end,
+				   struct ivm_rig_result *result)
+{
+	const struct ivm_result *g = &result->guest;
+	const uint32_t *leave, *enter;
+
+	leave = ivm_lane_find_samples(rig->shmem, rig->shmem_bytes, roles[end], g->leave_off,
+				      g->leave_max);
+	enter = ivm_lane_find_samples(rig->shmem, rig->shmem_bytes, roles[end], g->enter_off,
+				      g->enter_max);
+	result->leave_ns = convert_samples(rig, leave, g->leave_max, g->tsc_khz,
+					   &result->leave_samples);
+	result->enter_ns = convert_samples(rig, enter, g->enter_max, g->tsc_khz,
+					   &result->enter_samples);
 }
 
 int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_result *result)
@@ -702,13 +782,17 @@ int ivm_rig_result(struct ivm_rig *rig, enum ivm_rig_end end, struct ivm_rig_res
 	if (result->guest.state != IVM_RESULT_DONE)
 		return fail(rig, -EBADMSG, "the %s guest of %s is not done", vm_names[end],
 			    rig->opts.link);
-	convert_samples(rig, ticks, result);
+	result->rtt_ns = convert_samples(rig, ticks, result->guest.rtt_max, result->guest.tsc_khz,
+					 &result->rtt_samples);
+	convert_kernel_samples(rig, end, result);
 	return 0;
 }
 
 void ivm_rig_result_clear(struct ivm_rig_result *result)
 {
 	g_clear_pointer(&result->rtt_ns, g_free);
+	g_clear_pointer(&result->leave_ns, g_free);
+	g_clear_pointer(&result->enter_ns, g_free);
 }
 
 static void end_vm(struct vm *vm)

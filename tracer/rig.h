@@ -31,7 +31,8 @@ enum ivm_rig_state {
 /* Where the programs are; filled by ivm_rig_find() */
 struct ivm_rig_paths {
 	char *qemu;		/* qemu-system-x86_64 with ivm-mailbox */
-	char *guest;		/* ivm-bare.elf */
+	char *guest;		/* ivm-bare.elf, or a Linux kernel */
+	char *initrd;		/* of Linux; NULL: a bare guest */
 };
 
 #define IVM_RIG_NOISE_VECTORS	64	/* beside more there is no room for noise */
@@ -58,14 +59,27 @@ struct ivm_rig_result {
 	struct ivm_result guest;
 	uint64_t *rtt_ns;		/* in the order measured, owned; NULL if none */
 	uint64_t rtt_samples;
+	uint64_t *leave_ns, *enter_ns;	/* what its kernel adds, as above; NULL if none */
+	uint64_t leave_samples, enter_samples;
 };
 
 struct ivm_rig;
 
+#define IVM_RIG_LINUX_VECTORS	128	/* a Linux guest has interrupts of its own */
+
+/**
+ * ivm_rig_runs_linux() - whether this host's KVM can run a Linux guest
+ *
+ * One without hardware virtualization emulates its guests, and not all of what a
+ * Linux kernel does.
+ */
+bool ivm_rig_runs_linux(void);
+
 /**
  * ivm_rig_find() - default places of QEMU and the guest
  * @qemu: the user's choice, or NULL: $IVM_QEMU, then beside this executable
- * @guest: the user's choice, or NULL: $IVM_GUEST, then beside this executable
+ * @guest: the user's choice, or NULL: $IVM_GUEST, then beside this executable;
+ *         "linux" or "linux-SERIES" for Linux guests
  * @found: set, also on failure; release with ivm_rig_paths_clear()
  * @why: set to what is missing, on failure; free with g_free()
  *
