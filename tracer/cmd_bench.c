@@ -104,7 +104,8 @@ static const GOptionEntry entries[] = {
 	{ "qemu", 0, 0, G_OPTION_ARG_FILENAME, &args.qemu,
 	  "QEMU with ivm-mailbox, default $IVM_QEMU or the one built here", "PATH" },
 	{ "guest", 0, 0, G_OPTION_ARG_FILENAME, &args.guest,
-	  "Guest payload, default $IVM_GUEST or the one built here; linux or linux-SERIES", "PATH" },
+	  "Guest payload, default $IVM_GUEST or the one built here; or linux, linux-SERIES",
+	  "PATH" },
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
 	  "text (default) or json, schema ivmtrace-report/1", "FORMAT" },
 	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output,
@@ -246,8 +247,8 @@ static void choose_linux_accel(struct bench *bench)
 	if (!wants_linux() || args.accel || ivm_rig_runs_linux())
 		return;
 	bench->rig.tcg = true;
-	ivm_info("this host's CPUs have neither vmx nor svm, so its KVM emulates guests, and not all"
-		 " that Linux does: Linux guests run under TCG, mode qemu only");
+	ivm_info("this host's CPUs have neither vmx nor svm, so its KVM emulates guests, and"
+		 " not all that Linux does: Linux guests run under TCG, mode qemu only");
 }
 
 static int check_linux(const struct bench *bench)

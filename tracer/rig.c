@@ -316,9 +316,9 @@ static char **make_argv(const struct ivm_rig *rig, enum ivm_rig_end end)
 	add(argv, "%s", opts->paths.guest);
 	add(argv, "-append");
 	add(argv, "%s -- role=%s device=%s pattern=%s count=%u warmup=%u vectors=%u timeout=%u"
-	    " cookie=%u%s gate hold", opts->paths.initrd ? LINUX_OPTIONS : "", vm_names[end], opts->mode ? "ivm" : "ivshmem", opts->pattern,
-	    opts->count, opts->warmup, opts->vectors, opts->timeout_s,
-	    (2 * opts->number + end) * COOKIES_PER_END, noise);
+	    " cookie=%u%s gate hold", opts->paths.initrd ? LINUX_OPTIONS : "", vm_names[end],
+	    opts->mode ? "ivm" : "ivshmem", opts->pattern, opts->count, opts->warmup,
+	    opts->vectors, opts->timeout_s, (2 * opts->number + end) * COOKIES_PER_END, noise);
 	add_device(argv, rig, end);
 	g_ptr_array_add(argv, NULL);
 	return (char **)g_ptr_array_free(argv, FALSE);

@@ -23,7 +23,8 @@ stage()
 
 build_modules()
 {
-	make -s -C "$kernel/headers" M="$out/src/linux" W=1 "$@" modules >"$out/make.log" 2>&1 ||
+	# O= and the like are of our make, not of theirs
+	env -u MAKEFLAGS -u MFLAGS make -s -C "$kernel/headers" M="$out/src/linux" W=1 "$@" modules >"$out/make.log" 2>&1 ||
 		{ cat "$out/make.log" >&2; exit 1; }
 	grep -v '^Skipping BTF' "$out/make.log" || true
 }
@@ -41,7 +42,8 @@ pack()
 	chmod 755 "$root/init"
 	(cd "$root" && find . | "$kernel/busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$out/initrd.new"
 	mv "$out/initrd.new" "$out/initrd"
-	cp "$out/src/linux/ivm_mailbox.ko" "$out"
+	rm -rf "$root"
+	cp "$out/src/linux/ivm_mailbox.ko" "$kernel/busybox" "$out"
 	ln -sf "$kernel/vmlinuz" "$out/vmlinuz"
 	cp "$kernel/release" "$out/release"
 }

@@ -188,7 +188,8 @@ static u32 count_unread(const struct ivm_ring *r)
 	u32 i, count = 0;
 
 	for (i = r->tx_tail; i != r->tx_head; i++)
-		if (!(load(own_slot(r, i) + offsetof(struct ivm_lane_slot, flags)) & IVM_SLOT_CONTINUED))
+		if (!(load(own_slot(r, i) + offsetof(struct ivm_lane_slot, flags)) &
+		      IVM_SLOT_CONTINUED))
 			count++;
 	return count;
 }

@@ -31,5 +31,7 @@ fails "noise beside many vectors" 1 "--noise: not with more than 64 vectors" \
 fails "lanes kept nowhere" 1 "--keep-lanes: no directory /nowhere" bench --keep-lanes /nowhere
 fails "own cost without BPF" 1 "--own-cost measures BPF programs" \
 	bench --qemu /bin/true --guest /bin/true --backend tracefs --own-cost
+fails "a Linux guest that is not built" 1 "no linux-5.99 guest: 'make guest-linux' builds it" \
+	bench --accel tcg --qemu /bin/true --guest linux-5.99
 fails "an operand" 1 "" bench operand
 done_testing
