@@ -44,7 +44,13 @@ $(O)/vm/refuse.so: tests/vm/refuse.c
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -shared -fPIC $< -o $@
 
-vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay $(O)/vm/refuse.so
+# For linux-pair.sh
+$(O)/vm/linux-%: $(O)/vm/obj/linux-%.o
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@
+
+vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay $(O)/vm/refuse.so \
+	$(O)/vm/linux-relay $(O)/vm/linux-fuzz
 .PHONY: vm-programs
 .SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o $(O)/vm/obj/delay.o
 -include $(O)/vm/obj/foreign-pair.d $(O)/vm/obj/foreign-writer.d $(O)/vm/obj/delay.d
