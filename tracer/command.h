@@ -32,6 +32,8 @@ extern const struct ivm_cmd ivm_cmd_record;
 extern const struct ivm_cmd ivm_cmd_report;
 extern const struct ivm_cmd ivm_cmd_script;
 extern const struct ivm_cmd ivm_cmd_explain;
+extern const struct ivm_cmd ivm_cmd_events;
+extern const struct ivm_cmd ivm_cmd_import;
 extern const struct ivm_cmd ivm_cmd_replay;
 extern const struct ivm_cmd ivm_cmd_bench;
 

@@ -28,6 +28,8 @@ static const struct ivm_cmd *const commands[] = {
 	&ivm_cmd_script,
 	&ivm_cmd_explain,
 	&ivm_cmd_replay,
+	&ivm_cmd_events,
+	&ivm_cmd_import,
 	&ivm_cmd_bench,
 	NULL
 };

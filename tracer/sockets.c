@@ -198,6 +198,20 @@ static void look(struct way *w)
 }
 
 /**
+ * ivm_sockets_begin() - nothing is under way before the first call
+ * @s: the sockets
+ *
+ * For calls out of a file, whose sockets cannot be looked at any more.
+ */
+void ivm_sockets_begin(struct ivm_sockets *s)
+{
+	guint i;
+
+	for (i = 0; i < s->ways->len; i++)
+		((struct way *)g_ptr_array_index(s->ways, i))->placed = true;
+}
+
+/**
  * ivm_sockets_look() - looks for instants at which nothing is under way
  * @s: the sockets; calls must be told from before now on
  */

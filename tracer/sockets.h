@@ -31,6 +31,7 @@ struct ivm_units {
 struct ivm_sockets *ivm_sockets_new(void);
 void ivm_sockets_free(struct ivm_sockets *s);
 bool ivm_sockets_follow(struct ivm_sockets *s, const struct ivm_topology *topology);
+void ivm_sockets_begin(struct ivm_sockets *s);
 void ivm_sockets_look(struct ivm_sockets *s);
 void ivm_sockets_enter(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns);
 void ivm_sockets_leave(struct ivm_sockets *s, pid_t tgid, int fd, bool sends, uint64_t t_ns,

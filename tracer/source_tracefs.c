@@ -19,6 +19,7 @@
 #include <glib.h>
 
 #include "clock.h"
+#include "records.h"
 #include "sockets.h"
 #include "source.h"
 #include "tracefs.h"
@@ -59,6 +60,7 @@ struct tracefs_source {
 	uint64_t switches;
 	uint64_t unplaced;
 	bool armed;
+	bool from_file;			/* this host knows nothing of its threads */
 	uint64_t armed_ns;		/* what was recorded before only serves to find places */
 };
 
@@ -113,7 +115,7 @@ static struct task *resolve(struct tracefs_source *s, uint32_t tid)
 	struct task *task = find_task(s, tid);
 	uint32_t tgid;
 
-	if (task || g_hash_table_contains(s->strangers, GUINT_TO_POINTER(tid)))
+	if (task || s->from_file || g_hash_table_contains(s->strangers, GUINT_TO_POINTER(tid)))
 		return task;
 	tgid = read_tgid(tid);
 	if (is_followed(s, tgid))
@@ -819,3 +821,46 @@ const struct ivm_source_ops ivm_source_tracefs = {
 	.lost = tracefs_lost,
 	.close = tracefs_close,
 };
+
+/* ---- records out of files ---- */
+
+const char *const *ivm_records_fields(enum ivm_hook_id hook)
+{
+	return wanted[hook].fields;
+}
+
+const char *ivm_records_filter(enum ivm_hook_id hook)
+{
+	return wanted[hook].filter;
+}
+
+struct ivm_source *ivm_records_new(struct ivm_hook *hooks,
+				   void (*take_event)(void *arg, const struct ivm_event *event),
+				   void *arg)
+{
+	struct ivm_source *source = tracefs_new();
+	struct tracefs_source *s = of(source);
+
+	source->ops = &ivm_source_tracefs;
+	source->opts = (struct ivm_source_opts) {
+		.hooks = hooks,
+		.take_event = take_event,
+		.arg = arg,
+	};
+	s->kernel.tracefs_fd = s->kernel.kvm_btf_fd = -1;
+	s->kernel.irqfd_inject = IVM_RECORDS_INJECT;
+	s->from_file = true;
+	return source;
+}
+
+void ivm_records_follow(struct ivm_source *source, const struct ivm_topology *topology)
+{
+	tracefs_follow(source, topology);
+	ivm_sockets_begin(of(source)->sockets);
+}
+
+void ivm_records_add(struct ivm_source *source, struct ivm_record *r)
+{
+	if (keep_record(source, r))
+		take_record(source, r);
+}

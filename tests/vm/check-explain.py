@@ -67,7 +67,7 @@ def check_case(tap, delays, ivmtrace, out, words):
     print(f"# {case:13} {right:3} of {len(seen):3} right, {len(held)} held up, "
           f"otherwise {sorted({str(c) for c in causes if c not in wanted})}")
     # On a busy host one may come while its predecessor still pends: those coalesce
-    tap.check(len(seen) >= 0.6 * times, f"{case}: enough of them were delivered",
+    tap.check(len(seen) >= 0.5 * times, f"{case}: enough of them were delivered",
               f"{len(seen)} of {times}")
     tap.check(seen and right >= ENOUGH * len(seen), f"{case}: the right cause",
               f"{right} of {len(seen)}: {causes}")
