@@ -10,6 +10,7 @@
 #include "../tracer/command.h"
 #include "../tracer/error.h"
 #include "../tracer/options.h"
+#include "openmetrics.h"
 #include "report.h"
 
 struct report_args {
@@ -40,18 +41,25 @@ static int print_csv(const struct ivm_report *r, FILE *out)
 	return ivm_report_print_csv(r, args.by_what, out);
 }
 
+static int print_openmetrics(const struct ivm_report *r, FILE *out)
+{
+	return ivm_openmetrics_report(r, false, out);
+}
+
 /* NULL-terminated; the first one is the default */
 static const struct format formats[] = {
 	{ "text", print_text, true },
 	{ "json", ivm_report_print_json, false },
 	{ "csv", print_csv, true },
 	{ "perfetto", ivm_report_print_perfetto, false },
+	{ "openmetrics", print_openmetrics, false },
 	{ 0 }
 };
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default), json (schema ivmtrace-report/1), csv or perfetto", "FORMAT" },
+	  "text (default), json (schema ivmtrace-report/1), csv, perfetto or openmetrics",
+	  "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
 	  "Group by direction (default), link, mode, path, ... (text, csv)", "WHAT" },
 	{ "strict", 0, 0, G_OPTION_ARG_NONE, &args.strict,

@@ -44,6 +44,7 @@ struct ivm_session {
 	uint64_t environment_of;	/* version of the topology it was read at */
 	struct ivm_context *context;	/* NULL: not collected */
 	struct ivm_recording *recording;
+	struct ivm_session_watcher watcher;
 	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
 	GArray *held;			/* struct ivm_event by time, not complete yet */
 	uint64_t ran_ns;
@@ -104,6 +105,8 @@ static int take_journey(void *arg, const struct ivm_journey *j)
 	}
 	if (j->mode != IVM_M_UNKNOWN && j->configured != IVM_M_UNKNOWN && j->mode != j->configured)
 		s->mode_mismatches++;
+	if (s->watcher.journey)
+		s->watcher.journey(s->watcher.arg, j);
 	return s->recording ? ivm_recording_add_journey(s->recording, j) : 0;
 }
 
@@ -146,6 +149,8 @@ static int take_fate(void *arg, uint64_t into, enum ivm_outcome outcome)
 {
 	struct ivm_session *s = arg;
 
+	if (s->watcher.fate)
+		s->watcher.fate(s->watcher.arg, into, outcome);
 	return s->recording ? ivm_recording_set_fate(s->recording, into, outcome) : 0;
 }
 
@@ -362,6 +367,11 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 	s->source->ops->arm(s->source);
 	ivm_stamps_followed(s->stamps);
 	return 0;
+}
+
+void ivm_session_watch(struct ivm_session *s, const struct ivm_session_watcher *watcher)
+{
+	s->watcher = *watcher;
 }
 
 /* Topology first: the events to be worked off may be of a link just found */

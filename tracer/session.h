@@ -69,6 +69,14 @@ struct ivm_session_lost {
 
 struct ivm_session;
 
+/* Who wants to know of journeys when they end, whether they are recorded or not */
+struct ivm_session_watcher {
+	void (*journey)(void *arg, const struct ivm_journey *journey);
+	/* Those coalesced into journey @into, which was never delivered, met this end */
+	void (*fate)(void *arg, uint64_t into, enum ivm_outcome outcome);
+	void *arg;
+};
+
 /**
  * ivm_session_open() - loads and attaches all hooks this kernel allows
  * @opts: what to follow; copied, but @opts->link and @opts->vm must stay valid
@@ -89,6 +97,13 @@ int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **s
  * Return: 0 or -errno.
  */
 int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording);
+
+/**
+ * ivm_session_watch() - tell somebody of each journey
+ * @s: a session, not armed yet
+ * @watcher: copied; called from ivm_session_poll() and ivm_session_stop()
+ */
+void ivm_session_watch(struct ivm_session *s, const struct ivm_session_watcher *watcher);
 
 /**
  * ivm_session_poll() - works off what has happened
