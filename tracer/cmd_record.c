@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "command.h"
 #include "error.h"
+#include "marks.h"
 #include "options.h"
 #include "session.h"
 
@@ -43,6 +44,8 @@ struct record {
 	struct ivm_session *session;
 	struct ivm_recording *recording;
 	uint64_t announced;		/* version of the topology */
+	int marks;			/* descriptor, -1 if none can be taken */
+	unsigned int phases;		/* begun so far */
 	GHashTable *links;		/* ids of the ends announced, as a set */
 	/* Texts of options, as given */
 	char *pid_text;
@@ -63,6 +66,13 @@ struct record {
 };
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t marked;	/* times SIGUSR1 came */
+
+static void mark(int signal_number)
+{
+	(void)signal_number;
+	marked++;
+}
 
 static void interrupt(int signal_number)
 {
@@ -76,6 +86,8 @@ static void catch_signals(void)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	action.sa_handler = mark;
+	sigaction(SIGUSR1, &action, NULL);
 }
 
 /* ---- the workload ---- */
@@ -227,6 +239,38 @@ static void yield_to_guests(void)
 		sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
+/* ---- phases ---- */
+
+static void begin_phase(struct record *r, const char *name, uint64_t start_ns)
+{
+	int err = ivm_recording_mark(r->recording, name, start_ns);
+
+	r->phases++;
+	if (err)
+		ivm_warn("mark '%s' is lost: there are too many", name);
+	else
+		ivm_info("phase '%s'", name);
+}
+
+/*
+ * Journeys added so far have ended by now, so they all began before a phase that
+ * begins now; and who waits for an answer to his mark gets it later than now.
+ * Signals bear no name, and those that come at once are one.
+ */
+static void take_marks(struct record *r)
+{
+	uint64_t now_ns = ivm_now_ns();
+	char name[IVM_MARK_NAME_BYTES];
+
+	if (marked) {
+		marked = 0;
+		g_snprintf(name, sizeof(name), "mark %u", r->phases + 1);
+		begin_phase(r, name, now_ns);
+	}
+	while (r->marks >= 0 && ivm_marks_take(r->marks, name) > 0)
+		begin_phase(r, name, now_ns);
+}
+
 static int follow(struct record *r)
 {
 	uint64_t start_ns = ivm_now_ns();
@@ -238,6 +282,7 @@ static int follow(struct record *r)
 		if (err)
 			return session_error(r, err);
 		announce_links(r);
+		take_marks(r);
 		if (interrupted || (r->command && child_ended(r)) || ivm_session_over(r->session))
 			return 0;
 		if (r->duration_ns && ivm_now_ns() - start_ns >= r->duration_ns)
@@ -376,6 +421,9 @@ static int record(struct record *r)
 	if (err)
 		return ivm_error(err, "cannot write %s", r->output);
 	catch_signals();
+	r->marks = ivm_marks_listen();
+	if (r->marks < 0)
+		ivm_warn("cannot take marks: %s", strerror(-r->marks));
 	err = ivm_session_arm(r->session, r->recording);
 	if (err)
 		return session_error(r, err);
@@ -505,7 +553,8 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		.summary = "Follow the interrupts between VMs, until ^C, until COMMAND ends, or "
 			   "for a while.",
 		.description = "VMs that start while recording are followed too.  With COMMAND the "
-			       "exit status\nis that of COMMAND.",
+			       "exit status\nis that of COMMAND.  'ivmtrace mark NAME', or "
+			       "SIGUSR1, begins a new phase.",
 		.entries = entries,
 		.takes_command = true,
 	};
@@ -534,7 +583,7 @@ static void free_texts(struct record *r)
 static int run_record(int argc, char **argv)
 {
 	struct ivm_operands operands = {};
-	struct record r = { .links = g_hash_table_new(g_direct_hash, g_direct_equal) };
+	struct record r = { .marks = -1, .links = g_hash_table_new(g_direct_hash, g_direct_equal) };
 	int ret;
 
 	ret = parse(argc, argv, &r, &operands);
@@ -546,6 +595,8 @@ static int run_record(int argc, char **argv)
 	ivm_recording_close(r.recording);
 	ivm_session_close(r.session);
 	g_hash_table_destroy(r.links);
+	if (r.marks >= 0)
+		close(r.marks);
 	close_raw(&r);
 	ivm_operands_clear(&operands);
 	free_texts(&r);

@@ -29,6 +29,7 @@ struct ivm_cmd {
 extern const struct ivm_cmd ivm_cmd_doctor;
 extern const struct ivm_cmd ivm_cmd_list;
 extern const struct ivm_cmd ivm_cmd_record;
+extern const struct ivm_cmd ivm_cmd_mark;
 extern const struct ivm_cmd ivm_cmd_report;
 extern const struct ivm_cmd ivm_cmd_hist;
 extern const struct ivm_cmd ivm_cmd_top;

@@ -160,6 +160,36 @@ is "record: facts of host and VMs" "$(sqlite3 "$out/run.ivm" "SELECT
 	(SELECT count(*) FROM environment WHERE key LIKE 'end.$link.%' AND value LIKE 'direct, 2 vectors,%')")" \
 	"4|2|2|2|2"
 
+# ---- marks ----
+
+timeout 60 "$IVMTRACE" record -p "$qemu" -o "$out/marks.ivm" 2> "$out/marks.err" < /dev/null &
+until_true grep -q 'ivmtrace: recording' "$out/marks.err"
+other=$(pgrep -P $!)
+# Some doorbells of each: the next mark waits until there were any
+sleep 1
+timeout 20 "$IVMTRACE" mark -p "$other" "warm up" 2> "$out/mark.err"
+is "mark: exit code" "$?: $(< "$out/mark.err")" \
+	"0: ivmtrace: phase 'warm up' has begun in the recording of process $other"
+sleep 1
+kill -USR1 "$other"
+until_true grep -q "phase 'mark 2'" "$out/marks.err"
+sleep 1
+kill -INT "$other"
+wait $!
+is "record: ends well" "$?" 0
+other=
+is "record: three phases, and every doorbell in that in which it was rung" \
+	"$(sqlite3 -separator ' ' "$out/marks.ivm" "SELECT group_concat(name, ',') FROM
+		(SELECT name FROM phases ORDER BY id);
+	WITH p AS (SELECT id, start_ns, lead(start_ns, 1, 9e18) OVER (ORDER BY start_ns) AS end_ns FROM phases),
+	mine AS (SELECT p.id, count(*) AS n FROM p JOIN journeys ON dispatch >= start_ns AND
+		dispatch < end_ns GROUP BY 1),
+	theirs AS (SELECT phase AS id, sum(count) AS n FROM blocks JOIN cells ON block = blocks.id GROUP BY 1)
+	SELECT count(*), sum(mine.n = theirs.n), min(mine.n) > 0 FROM mine JOIN theirs USING (id)")" \
+	$',warm up,mark 2\n3 3 1'
+like "report --by phase tells them apart" "$("$IVMTRACE" report --by phase "$out/marks.ivm" |
+	grep -c 'phase warm up\|phase mark 2')" '^2$'
+
 kill -INT "$bench"
 wait "$bench"
 bench=
