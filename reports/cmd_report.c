@@ -10,6 +10,7 @@
 #include "../tracer/command.h"
 #include "../tracer/error.h"
 #include "../tracer/options.h"
+#include "budget.h"
 #include "openmetrics.h"
 #include "report.h"
 
@@ -17,6 +18,7 @@ struct report_args {
 	char *format;
 	char *by;
 	char *output;
+	char *budget;
 	gboolean strict;
 	gboolean exact;
 	int format_index;
@@ -66,6 +68,8 @@ static const GOptionEntry entries[] = {
 	  "Exit with 2 on any loss, disorder, unfinished journey or unexpected mode", NULL },
 	{ "exact", 0, 0, G_OPTION_ARG_NONE, &args.exact,
 	  "Percentiles out of all journeys: takes time and memory for each", NULL },
+	{ "budget", 0, 0, G_OPTION_ARG_FILENAME, &args.budget,
+	  "Exit with 2 if a limit of this file is not kept, see docs/budget.md", "FILE" },
 	{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &args.output, "Write to FILE", "FILE" },
 	{ 0 }
 };
@@ -156,7 +160,24 @@ static int print_to_file(const struct ivm_report *r, const char *path)
 	return err;
 }
 
-static int report(const char *path)
+/* What was asked for beyond the figures; all of it is said before the exit */
+static int check(const struct ivm_report *r, const struct ivm_budget *budget)
+{
+	unsigned int broken = 0;
+	int err = 0;
+
+	if (args.strict && ivm_report_print_causes(r))
+		broken++;
+	if (budget) {
+		unsigned int limits = 0;
+
+		err = ivm_budget_check(budget, r, &limits);
+		broken += limits;
+	}
+	return err ? err : broken ? IVM_EXIT_CHECK : IVM_EXIT_OK;
+}
+
+static int report(const char *path, const struct ivm_budget *budget)
 {
 	struct ivm_report *r;
 	int ret;
@@ -165,10 +186,10 @@ static int report(const char *path)
 	if (ret)
 		return ret;
 	ret = args.output ? print_to_file(r, args.output) : print(r, stdout);
+	if (!ret)
+		ret = check(r, budget);
 	if (ret == -EBADMSG)
 		ivm_fail("cannot read %s: damaged", path ? path : IVM_DEFAULT_RECORDING);
-	else if (!ret && args.strict && ivm_report_print_causes(r))
-		ret = IVM_EXIT_CHECK;
 	ivm_report_close(r);
 	return ret;
 }
@@ -178,18 +199,23 @@ static void clear_args(void)
 	g_free(args.format);
 	g_free(args.by);
 	g_free(args.output);
+	g_free(args.budget);
 }
 
 static int run_report(int argc, char **argv)
 {
 	struct ivm_operands operands = { 0 };
+	struct ivm_budget *budget = NULL;
 	int ret;
 
 	ret = ivm_options_parse(&options, argc, argv, &operands);
 	if (!ret)
 		ret = parse_values();
+	if (!ret && args.budget)
+		ret = ivm_budget_read(args.budget, &budget);
 	if (!ret)
-		ret = report(operands.args[0]);
+		ret = report(operands.args[0], budget);
+	ivm_budget_free(budget);
 	ivm_operands_clear(&operands);
 	clear_args();
 	return ret;
