@@ -41,6 +41,9 @@ volatile __u32 stopping;
 /* Somebody writes to eventfds without a doorbell that we know */
 volatile __u32 writers_known;
 
+/* A doorbell that should stay in the kernel went up to its QEMU */
+volatile __u32 fallback_seen;
+
 /* kvm_inj_virq fires here: a kvm_eoi is the guest's acknowledgement */
 __u32 inject_seen;
 

@@ -109,6 +109,8 @@ IVM_TRACEPOINT(kvm_userspace_exit)
 
 	if (!has_open(me))
 		return;
+	if (me->sender.open.configured == IVM_M_DIRECT && !fallback_seen)
+		fallback_seen = 1;
 	make_event(&e, me, now_ns, IVM_EV_USER_EXIT, (__u32)ctx[0], (__u32)ctx[1], 0);
 	sender_event(me, IVM_HOOK_KVM_USERSPACE_EXIT, &e);
 }

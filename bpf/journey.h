@@ -351,6 +351,9 @@ ivm_inline enum ivm_sender_action ivm_sender_accept(struct ivm_sender *s,
 	j->irq_vector = (__u16)e->b;
 	j->to_vcpu = (__u16)e->a;
 	ivm_note_kernel_path(j);
+	/* Up to QEMU and accepted on the very thread: it wrote the eventfd, seen or not */
+	if (j->mode == IVM_M_UNKNOWN)
+		j->mode = IVM_M_IRQFD;
 	return IVM_S_ACCEPTED;
 }
 

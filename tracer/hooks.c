@@ -81,15 +81,15 @@ static const struct {
 		"deferred interrupts end as unfinished", false },
 	[IVM_HOOK_WORK_END] = { "end of a deferred interrupt",
 		"a kworker may be taken for busy longer than it is", false },
-	[IVM_HOOK_WRITE] = { "send (irqfd)",
+	[IVM_HOOK_WRITE] = { "send (irqfd); while a link needs it",
 		"irqfd mode is not recognised, its send not timed", false },
-	[IVM_HOOK_SENDMSG] = { "send (qemu)",
+	[IVM_HOOK_SENDMSG] = { "send (qemu); while a link needs it",
 		"qemu mode is not recognised: its rings end as unfinished", false },
 	[IVM_HOOK_SENDMSG_RET] = { "retries of a full socket",
 		"a send that the socket refused is timed as sent", false },
-	[IVM_HOOK_RECVMSG] = { "recv (qemu)",
+	[IVM_HOOK_RECVMSG] = { "recv (qemu); while a link needs it",
 		"qemu mode: the receiver's work is not matched to a ring", false },
-	[IVM_HOOK_RECVMSG_RET] = { "recv (qemu)",
+	[IVM_HOOK_RECVMSG_RET] = { "recv (qemu); while a link needs it",
 		"qemu mode: the receiver's work is not matched to a ring", false },
 	[IVM_HOOK_EVENTFD_SIGNAL] = { "signal (direct)",
 		"dispatch..signal and signal..route are one hop", false },
@@ -103,6 +103,7 @@ static const char *const state_names[IVM_HOOK_STATES] = {
 	[IVM_HOOK_TP_BTF] = "tp_btf",
 	[IVM_HOOK_FENTRY] = "fentry",
 	[IVM_HOOK_KPROBE] = "kprobe",
+	[IVM_HOOK_UNUSED] = "unused",
 	[IVM_HOOK_SILENT] = "silent",
 };
 
@@ -487,21 +488,37 @@ static void attach_hook(struct ivm_hook *hook, const struct ivm_kernel *kernel,
 	}
 }
 
+static void detach_hook(struct ivm_hook *hook)
+{
+	bpf_link__destroy(hook->link);
+	hook->link = NULL;
+}
+
 /**
- * ivm_hooks_attach() - attaches what was loaded
+ * ivm_hooks_attach() - attaches what was loaded and is wanted, detaches the rest
  * @hooks: their states are set
  * @kernel: the running kernel
  * @object: loaded
+ * @wanted: by hook
  *
  * A hook that cannot be attached stays absent; see ivm_hooks_missing().
  */
 void ivm_hooks_attach(struct ivm_hook hooks[IVM_HOOKS], const struct ivm_kernel *kernel,
-		      struct bpf_object *object)
+		      struct bpf_object *object, const bool wanted[IVM_HOOKS])
 {
 	int id;
 
-	for (id = 0; id < IVM_HOOKS; id++)
-		attach_hook(&hooks[id], kernel, object, id);
+	for (id = 0; id < IVM_HOOKS; id++) {
+		if (!wanted[id]) {
+			detach_hook(&hooks[id]);
+			if (hooks[id].state == IVM_HOOK_ABSENT)
+				hooks[id].state = IVM_HOOK_UNUSED;
+		} else if (!hooks[id].link) {
+			if (hooks[id].state == IVM_HOOK_UNUSED)
+				hooks[id].state = IVM_HOOK_ABSENT;
+			attach_hook(&hooks[id], kernel, object, id);
+		}
+	}
 }
 
 /**
@@ -512,10 +529,8 @@ void ivm_hooks_detach(struct ivm_hook hooks[IVM_HOOKS])
 {
 	int id;
 
-	for (id = 0; id < IVM_HOOKS; id++) {
-		bpf_link__destroy(hooks[id].link);
-		hooks[id].link = NULL;
-	}
+	for (id = 0; id < IVM_HOOKS; id++)
+		detach_hook(&hooks[id]);
 }
 
 static void read_program(struct ivm_hook *hook)

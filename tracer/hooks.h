@@ -24,6 +24,7 @@ enum ivm_hook_state {
 	IVM_HOOK_TP_BTF,
 	IVM_HOOK_FENTRY,
 	IVM_HOOK_KPROBE,
+	IVM_HOOK_UNUSED,	/* could be attached, but no link has needed it */
 	IVM_HOOK_SILENT,	/* attached, but does not fire where it must */
 	IVM_HOOK_STATES
 };
@@ -71,7 +72,7 @@ void ivm_hooks_select(const struct ivm_kernel *kernel, struct bpf_object *object
 		      const bool without_btf[IVM_HOOKS]);
 bool ivm_hooks_refuse_btf(bool without_btf[IVM_HOOKS], const char *program);
 void ivm_hooks_attach(struct ivm_hook hooks[IVM_HOOKS], const struct ivm_kernel *kernel,
-		      struct bpf_object *object);
+		      struct bpf_object *object, const bool wanted[IVM_HOOKS]);
 void ivm_hooks_detach(struct ivm_hook hooks[IVM_HOOKS]);
 int ivm_hooks_read(struct ivm_hook hooks[IVM_HOOKS], int counts_map_fd);
 uint64_t ivm_hooks_missed(const struct ivm_hook hooks[IVM_HOOKS]);

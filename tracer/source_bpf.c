@@ -27,6 +27,7 @@ struct bpf_source {
 	struct ivmtrace_bpf *skel;
 	struct ring_buffer *events;
 	struct ivm_follow *follow;
+	bool disarmed;
 };
 
 #define fail(s, ...) ivm_source_fail(&(s)->base, __VA_ARGS__)
@@ -38,15 +39,64 @@ static struct bpf_source *of(struct ivm_source *source)
 
 static void flush_vcpu(void *source, uint32_t index);
 
+/* Which modes the rings of a living end may go by: both while it is not settled */
+static bool may_go_by(const struct ivm_end *end, uint32_t mode)
+{
+	if (end->dead || end->kind != IVM_END_LINK)
+		return false;
+	if (end->page.up)
+		return end->page.mode_tx == mode || end->page.mode_rx == mode;
+	return end->page.mode_configured == mode || end->page.mode_configured == IVM_MODE_AUTO;
+}
+
+/* Hooks of system calls slow down those of the whole host: only while a link needs them */
+static void find_wanted(struct bpf_source *s, const struct ivm_topology *t,
+			bool wanted[IVM_HOOKS])
+{
+	bool all = s->base.opts.streams || s->base.opts.counts_all;
+	bool writes = all || s->skel->bss->fallback_seen, sends = all;
+	guint i;
+
+	for (i = 0; t && i < t->ends->len; i++) {
+		const struct ivm_end *end = g_ptr_array_index(t->ends, i);
+
+		sends |= may_go_by(end, IVM_MODE_QEMU);
+		writes |= may_go_by(end, IVM_MODE_IRQFD) || (!end->dead && ivm_end_writes(end));
+	}
+	for (i = 0; i < IVM_HOOKS; i++)
+		wanted[i] = true;
+	wanted[IVM_HOOK_WRITE] = writes;
+	wanted[IVM_HOOK_SENDMSG] = wanted[IVM_HOOK_SENDMSG_RET] = sends;
+	wanted[IVM_HOOK_RECVMSG] = wanted[IVM_HOOK_RECVMSG_RET] = sends;
+}
+
+static void attach_needed(struct bpf_source *s, const bool wanted[IVM_HOOKS], bool detach)
+{
+	struct ivm_hook *hooks = s->base.opts.hooks;
+	bool now[IVM_HOOKS];
+	int id;
+
+	if (s->disarmed)
+		return;
+	for (id = 0; id < IVM_HOOKS; id++)
+		now[id] = wanted[id] || (!detach && hooks[id].link);
+	ivm_hooks_attach(hooks, &s->kernel, s->skel->obj, now);
+}
+
 /* Brings the maps in line with the topology */
 static int bpf_follow(struct ivm_source *source, const struct ivm_topology *topology)
 {
 	struct bpf_source *s = of(source);
+	bool wanted[IVM_HOOKS];
 	const char *full_map;
 	int err;
 
+	/* A link's doorbells are claimed once all that its mode needs is attached */
+	find_wanted(s, topology, wanted);
+	attach_needed(s, wanted, false);
 	ivm_follow_recycle(s->follow, flush_vcpu, s);
 	err = ivm_follow_sync(s->follow, topology, &full_map);
+	attach_needed(s, wanted, true);
 	if (err && full_map)
 		return fail(s, err, "too many VMs or links to follow: map %s is full", full_map);
 	return err ? fail(s, err, "cannot look at the threads to follow") : 0;
@@ -177,9 +227,11 @@ static int load(struct bpf_source *s)
 
 static int attach(struct bpf_source *s)
 {
+	bool wanted[IVM_HOOKS];
 	const char *missing;
 
-	ivm_hooks_attach(s->base.opts.hooks, &s->kernel, s->skel->obj);
+	find_wanted(s, NULL, wanted);
+	attach_needed(s, wanted, false);
 	missing = ivm_hooks_missing(s->base.opts.hooks);
 	if (!missing)
 		return 0;
@@ -253,6 +305,7 @@ static void bpf_stop(struct ivm_source *source)
 static void bpf_disarm(struct ivm_source *source)
 {
 	of(source)->skel->bss->armed = 0;
+	of(source)->disarmed = true;
 	ivm_hooks_detach(source->opts.hooks);
 }
 

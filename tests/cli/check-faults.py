@@ -65,6 +65,20 @@ def fallback():
     return account
 
 
+def overload():
+    account = fault("overload", 19, delivered=19, coalesced=1, journeys=rung(15, ["delivered"]))
+    account["tables"]["lost"] += lost_rows(ringbuf=6)
+    return account
+
+
+def churn():
+    account = fault("churn", 20, delivered=20)
+    account["tables"]["counts"] = [counted(1, 2, rung=100, delivered=100)]
+    account["tables"]["vms"] += [{"id": n, "name": "churn-old", "pid": 100 + n}
+                                 for n in range(3, 11)]
+    return account
+
+
 def unmasked(name):
     account = fault(name, delivered=20, journeys=rung(20, ["delivered"]))
     for row in account["tables"]["journeys"][1::2]:
@@ -86,6 +100,8 @@ def true_account():
     account["relinked"] = relinked()
     account["both"] = both()
     account["fallback"] = fallback()
+    account["overload"] = overload()
+    account["churn"] = churn()
     return account
 
 
@@ -159,6 +175,14 @@ def no_contradiction(account):
     account["fallback"]["tables"]["lost"].pop()
 
 
+def nothing_lost(account):
+    account["overload"]["tables"]["lost"].pop()
+
+
+def a_vm_less(account):
+    account["churn"]["tables"]["vms"].pop()
+
+
 def falsehoods_of(name):
     """What is false of any fault"""
     changes = {
@@ -189,7 +213,7 @@ HELD = {
 RAISED = {"no unmask": lambda n: all_journeys(n, unmask=None)}
 # Of which the guest tells how many were delivered
 ONCE = ("late", "wandering", "moving", "moving_flood", "raised_msix", "raised_mask", "raised_qemu",
-        "deferred", "init", "both", "fallback")
+        "deferred", "init", "both", "fallback", "overload", "churn")
 OF_ONE = {
     "relinked": {"the first is given the second's ring": to_the_other_link_up},
     "fanout": {"as many handlers as doorbells": guest("fanout", "handled", 20),
@@ -208,8 +232,11 @@ OF_ONE = {
     "fallback": {"--strict is content": exits("fallback", "0"),
                  "called direct": all_journeys("fallback", mode="direct"),
                  "not through QEMU": all_journeys("fallback", user=None),
+                 "never seen to send": all_journeys("fallback", send=None),
                  "no contradiction": no_contradiction,
                  "--strict says nothing": lambda a: a["fallback"].update(log="")},
+    "overload": {"nothing lost": nothing_lost},
+    "churn": {"a VM less": a_vm_less},
 }
 for _names, _changes in ((("moving", "moving_flood"), MOVING), (("held_msix", "held_mask"), HELD),
                          (("raised_msix", "raised_mask", "raised_qemu"), RAISED)):
