@@ -31,6 +31,7 @@ extern const struct ivm_cmd ivm_cmd_list;
 extern const struct ivm_cmd ivm_cmd_record;
 extern const struct ivm_cmd ivm_cmd_mark;
 extern const struct ivm_cmd ivm_cmd_report;
+extern const struct ivm_cmd ivm_cmd_merge;
 extern const struct ivm_cmd ivm_cmd_hist;
 extern const struct ivm_cmd ivm_cmd_top;
 extern const struct ivm_cmd ivm_cmd_export;

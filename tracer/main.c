@@ -26,6 +26,7 @@ static const struct ivm_cmd *const commands[] = {
 	&ivm_cmd_record,
 	&ivm_cmd_mark,
 	&ivm_cmd_report,
+	&ivm_cmd_merge,
 	&ivm_cmd_hist,
 	&ivm_cmd_top,
 	&ivm_cmd_export,
