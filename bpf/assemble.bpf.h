@@ -432,9 +432,9 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 	me->to_tgid = bell->to_tgid;
 	me->is_sending = 0;
 	me->is_write = 0;
-	if (j->to_end && j->vector < bell->vectors)
-		return;
 	/* A link that is up leads somewhere, to another host if not to an end of this one */
+	if (j->vector < bell->vectors && (j->to_end || j->configured == IVM_M_QEMU))
+		return;
 	j->outcome = j->vector < bell->vectors ? IVM_O_UNSEEN : IVM_O_DROPPED;
 	emit_record(IVM_REC_ENDED, j, e->t_ns);
 	j->id = 0;

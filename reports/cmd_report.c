@@ -11,6 +11,7 @@
 #include "../tracer/error.h"
 #include "../tracer/options.h"
 #include "budget.h"
+#include "join.h"
 #include "openmetrics.h"
 #include "report.h"
 
@@ -75,11 +76,12 @@ static const GOptionEntry entries[] = {
 };
 
 static const struct ivm_options options = {
-	.usage = "[FILE]",
+	.usage = "[FILE [FILE]]",
 	.summary = "Print where the time of each interrupt went, hop by hop.\n"
-		   "FILE is a recording, " IVM_DEFAULT_RECORDING " by default.",
+		   "FILE is a recording, " IVM_DEFAULT_RECORDING " by default.  Two recordings"
+		   " of two hosts\nare joined: what they have of a link between these hosts.",
 	.entries = entries,
-	.max_operands = 1,
+	.max_operands = 2,
 };
 
 static int parse_values(void)
@@ -194,6 +196,27 @@ static int report(const char *path, const struct ivm_budget *budget)
 	return ret;
 }
 
+/* Two halves of a link; everything else is in each of the recordings alone */
+static int report_join(const char *const *paths)
+{
+	bool is_json = formats[args.format_index].print == ivm_report_print_json;
+	struct ivm_join *join;
+	int ret;
+
+	if (args.by || args.exact || args.output || args.budget || (args.format_index && !is_json))
+		return ivm_fail("two recordings: only --strict and --format=text or json");
+	ret = ivm_join_open(paths, &join);
+	if (ret)
+		return ret;
+	ret = is_json ? ivm_join_print_json(join, stdout) : ivm_join_print_text(join, stdout);
+	if (!ret && args.strict && !ivm_join_is_whole(join)) {
+		ivm_fail("strict: not every journey has both halves, or some were lost");
+		ret = IVM_EXIT_CHECK;
+	}
+	ivm_join_close(join);
+	return ret;
+}
+
 static void clear_args(void)
 {
 	g_free(args.format);
@@ -214,7 +237,8 @@ static int run_report(int argc, char **argv)
 	if (!ret && args.budget)
 		ret = ivm_budget_read(args.budget, &budget);
 	if (!ret)
-		ret = report(operands.args[0], budget);
+		ret = operands.count == 2 ? report_join((const char *const *)operands.args) :
+					    report(operands.args[0], budget);
 	ivm_budget_free(budget);
 	ivm_operands_clear(&operands);
 	clear_args();

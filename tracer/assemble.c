@@ -33,6 +33,7 @@ static void stream_free(gpointer p)
 	g_queue_clear_full(&stream->sent, g_free);
 	g_queue_clear_full(&stream->received, g_free);
 	g_queue_clear_full(&stream->unsent, g_free);
+	g_clear_pointer(&stream->far.arrivals, g_ptr_array_unref);
 	g_free(stream);
 }
 
@@ -72,6 +73,7 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
 	a->raises = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 	a->raised = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					  assemble_raised_free);
+	a->arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	a->unbound = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, queue_free);
 	a->followers = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					     (GDestroyNotify)g_hash_table_destroy);
@@ -98,6 +100,16 @@ void ivm_assemble_on_fate(struct ivm_assemble *a, ivm_fate_fn fate)
 }
 
 /**
+ * ivm_assemble_on_arrival() - asks to be told of what rings from another host led to
+ * @a: the assembler
+ * @arrival: gets the argument of ivm_assemble_new()
+ */
+void ivm_assemble_on_arrival(struct ivm_assemble *a, ivm_arrival_fn arrival)
+{
+	a->arrival = arrival;
+}
+
+/**
  * ivm_assemble_free() - frees an assembler and what is still in flight
  * @a: may be NULL
  */
@@ -116,6 +128,7 @@ void ivm_assemble_free(struct ivm_assemble *a)
 	g_hash_table_destroy(a->held);
 	g_hash_table_destroy(a->raises);
 	g_hash_table_destroy(a->raised);
+	g_hash_table_destroy(a->arrivals);
 	g_hash_table_destroy(a->unbound);
 	g_hash_table_destroy(a->followers);
 	g_hash_table_destroy(a->counts);
@@ -415,6 +428,7 @@ int ivm_assemble_finish(struct ivm_assemble *a)
 	finish_threads(a);
 	finish_slots(a);
 	assemble_finish_raised(a);
+	assemble_far_finish(a);
 	finish_waiting(a);
 	return a->err;
 }

@@ -57,6 +57,16 @@ typedef int (*ivm_journey_fn)(void *arg, const struct ivm_journey *journey);
  */
 typedef int (*ivm_fate_fn)(void *arg, uint64_t into, enum ivm_outcome outcome);
 
+/**
+ * ivm_arrival_fn - an interrupt that a RING from another host led to ended
+ * @arg: as given to ivm_assemble_new()
+ * @arrival: from IVM_P_RECV on, with its outcome; @seq 0 if it is not certain which RING
+ *	it was
+ *
+ * Return: 0, or -errno, which ivm_assemble_*() then hands on.
+ */
+typedef int (*ivm_arrival_fn)(void *arg, const struct ivm_journey *arrival);
+
 struct ivm_assemble;
 
 struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_journey_fn fn,
@@ -64,6 +74,7 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
 void ivm_assemble_free(struct ivm_assemble *a);
 
 void ivm_assemble_on_fate(struct ivm_assemble *a, ivm_fate_fn fate);
+void ivm_assemble_on_arrival(struct ivm_assemble *a, ivm_arrival_fn arrival);
 
 /* Queues one event */
 void ivm_assemble_event(struct ivm_assemble *a, const struct ivm_event *event);

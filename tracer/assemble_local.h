@@ -7,6 +7,7 @@
  *   assemble_send.c     from the doorbell to the accept
  *   assemble_receive.c  from the accept to the guest
  *   assemble_record.c   what BPF programs have put together already
+ *   assemble_far.c      ... for rings from another host
  */
 #ifndef IVM_ASSEMBLE_LOCAL_H
 #define IVM_ASSEMBLE_LOCAL_H
@@ -50,6 +51,14 @@ struct raised {
 	bool ended;
 };
 
+/* What one read of a socket from another host brought, and what was raised since */
+struct far {
+	uint64_t first;			/* RINGs, 0 none yet */
+	uint64_t last;
+	uint64_t recv_ns;
+	GPtrArray *arrivals;		/* struct arrival *, not known yet which they were */
+};
+
 /* One direction of a link's socket, by its receiving end */
 struct stream {
 	uint64_t link_id;		/* of the link-up that the rest belongs to */
@@ -60,6 +69,7 @@ struct stream {
 	struct flush flush[FLUSHES];	/* the last ones, the newest first */
 	uint64_t sent_upto;		/* highest sequence seen in a send */
 	uint64_t received_upto;
+	struct far far;
 };
 
 /* An interrupt that others than the doorbell that led to it may have been part of */
@@ -83,6 +93,7 @@ struct ivm_assemble {
 	const struct ivm_topology *topology;
 	ivm_journey_fn fn;
 	ivm_fate_fn fate;		/* may be NULL */
+	ivm_arrival_fn arrival;		/* may be NULL */
 	void *arg;
 	int err;			/* the first one of @fn and @fate */
 
@@ -101,6 +112,7 @@ struct ivm_assemble {
 	GHashTable *held;		/* (end, vector) -> GQueue */
 	GHashTable *raises;		/* (end, vector) -> struct raises */
 	GHashTable *raised;		/* journey id -> struct raised */
+	GHashTable *arrivals;		/* journey id -> struct arrival */
 	GHashTable *unbound;		/* (end, vector) -> GQueue of struct raised, no ring yet */
 	GHashTable *followers;		/* journey id -> (struct ivm_counts -> how many rings
 					 * were coalesced into it before it ended) */
@@ -170,5 +182,15 @@ bool assemble_join_raised(struct ivm_assemble *a, struct ivm_journey *ring, uint
 void assemble_finish_pending(struct ivm_assemble *a, struct ivm_slot *s);
 void assemble_finish_raised(struct ivm_assemble *a);
 void assemble_raised_free(gpointer raised);
+
+/* assemble_far.c */
+bool assemble_is_far(const struct ivm_end *to);
+void assemble_far_receive(struct ivm_assemble *a, struct stream *stream,
+			  const struct ivm_event *e);
+void assemble_far_raised(struct ivm_assemble *a, const struct ivm_end *to,
+			 const struct ivm_journey *j);
+void assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j);
+void assemble_far_reset(struct ivm_assemble *a, struct far *far);
+void assemble_far_finish(struct ivm_assemble *a);
 
 #endif /* IVM_ASSEMBLE_LOCAL_H */

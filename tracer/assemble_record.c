@@ -116,8 +116,10 @@ static void end_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	struct raised *r = find_raised(a, j->id);
 
-	if (!r)
+	if (!r) {
+		assemble_far_ended(a, j);
 		return;
+	}
 	r->j = *j;
 	r->ended = true;
 	if (!g_queue_is_empty(&r->rings))
@@ -151,9 +153,14 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, j->to_end);
 	struct raise raise = { .id = j->id };
-	struct raised *r = g_new0(struct raised, 1);
+	struct raised *r;
 	gint64 key = j->id;
 
+	if (assemble_is_far(to)) {
+		assemble_far_raised(a, to, j);
+		return;
+	}
+	r = g_new0(struct raised, 1);
 	r->j = *j;
 	g_queue_init(&r->rings);
 	g_hash_table_insert(a->raised, g_memdup2(&key, sizeof(key)), r);
@@ -201,7 +208,9 @@ static void close_ring(struct ivm_assemble *a, const struct ivm_journey *j)
 	struct raised *r = assemble_is_unsent(ring) ? NULL : take_unbound(a, ring);
 
 	a->signal_seen |= ivm_seen(j, IVM_P_SIGNAL);
-	if (r)
+	if (!ring->to_end)
+		assemble_free_settled(a, ring, IVM_O_UNSEEN);
+	else if (r)
 		assemble_join_raised(a, ring, r->j.id);
 	else
 		assemble_set_aside(a, ring);
@@ -261,7 +270,10 @@ void assemble_record(struct ivm_assemble *a, const struct ivm_journey_record *r)
 		break;
 	case IVM_REC_SENT:
 		count_rung(a, &j);
-		assemble_push_sent(a, g_memdup2(&j, sizeof(j)));
+		if (j.to_end)
+			assemble_push_sent(a, g_memdup2(&j, sizeof(j)));
+		else
+			assemble_settle_as(a, &j, IVM_O_UNSEEN);
 		break;
 	case IVM_REC_RAISED:
 		begin_raised(a, &j);

@@ -778,6 +778,8 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 	if (!to || !e->b)
 		return;
 	stream = assemble_stream(a, to);
+	if (assemble_is_far(to))
+		assemble_far_receive(a, stream, e);
 	stream->received_upto = MAX(stream->received_upto, e->b);
 	/* Before the first send was seen nothing can be missed */
 	if (stream->sent_upto && e->b > stream->sent_upto) {

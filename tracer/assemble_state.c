@@ -40,6 +40,7 @@ static void reset_stream(struct ivm_assemble *a, struct stream *stream, uint64_t
 		assemble_free_settled(a, j, IVM_O_DROPPED);
 	stream->sent_upto = stream->received_upto = 0;
 	memset(stream->flush, 0, sizeof(stream->flush));
+	assemble_far_reset(a, &stream->far);
 	stream->link_id = link_id;
 }
 

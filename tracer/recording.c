@@ -37,6 +37,10 @@ static const char schema[] =
 	" link TEXT NOT NULL, side TEXT NOT NULL, configured TEXT NOT NULL,"
 	" vectors INTEGER NOT NULL, shmem_bytes INTEGER NOT NULL, kvm INTEGER NOT NULL,"
 	" observed_from_ns INTEGER NOT NULL);"
+	"CREATE TABLE connections (end_id INTEGER PRIMARY KEY, link_id TEXT NOT NULL);"
+	"CREATE TABLE arrivals (id INTEGER PRIMARY KEY, to_end INTEGER NOT NULL,"
+	" vector INTEGER NOT NULL, seq INTEGER, outcome TEXT NOT NULL, recv INTEGER,"
+	" \"accept\" INTEGER NOT NULL, end INTEGER);"
 	"CREATE TABLE hooks (name TEXT PRIMARY KEY, state TEXT NOT NULL, fired INTEGER NOT NULL,"
 	" missed INTEGER NOT NULL, run_ns INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE lost (source TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;"
@@ -341,7 +345,13 @@ static int add_end(struct ivm_recording *r, const struct ivm_end *end)
 {
 	const struct ivm_linkpage *page = &end->page;
 	g_autofree char *name = g_strndup(page->name, sizeof(page->name));
+	g_autofree char *link_id = NULL;
 
+	if (page->link_id) {
+		link_id = g_strdup_printf("%016" PRIx64, page->link_id);
+		insert(r, "INSERT OR REPLACE INTO connections VALUES (?,?)", "it",
+		       (uint64_t)end->id, link_id);
+	}
 	return insert(r, "INSERT OR REPLACE INTO ends VALUES (?,?,?,?,?,?,?,?,?,?)", "iiotttiiii",
 		      (uint64_t)end->id, (uint64_t)end->vm->id,
 		      (uint64_t)(end->peer ? end->peer->id : 0), name,
@@ -512,6 +522,30 @@ int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey 
 	r->kept++;
 	r->journeys.row[r->journeys.rows++] = *j;
 	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
+}
+
+/* When the guest took it, or as near to that as this host shows */
+static uint64_t end_of(const struct ivm_journey *j)
+{
+	if (j->outcome != IVM_O_DELIVERED)
+		return 0;
+	return j->t_ns[IVM_P_INJECT] ? j->t_ns[IVM_P_INJECT] : j->t_ns[IVM_P_EOI_STANDIN];
+}
+
+/**
+ * ivm_recording_add_arrival() - an interrupt that a RING from another host led to
+ * @r: the recording
+ * @j: ended; @j->seq 0 if it is not known which RING
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_arrival(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+
+	return insert(r, "INSERT INTO arrivals VALUES (?,?,?,?,?,?,?,?)", "iiiotoio", j->id,
+		      (uint64_t)j->to_end, (uint64_t)j->vector, j->seq, outcomes[j->outcome],
+		      j->t_ns[IVM_P_RECV], j->t_ns[IVM_P_ACCEPT], end_of(j));
 }
 
 /**

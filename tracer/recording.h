@@ -96,6 +96,7 @@ int ivm_recording_add_fact(struct ivm_recording *r, uint32_t vm, const char *key
 			   const char *value);
 int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
+int ivm_recording_add_arrival(struct ivm_recording *r, const struct ivm_journey *j);
 bool ivm_recording_is_selective(const struct ivm_recording *r);
 int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep);
 int ivm_recording_mark(struct ivm_recording *r, const char *name, uint64_t t_ns);

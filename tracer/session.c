@@ -110,6 +110,13 @@ static int take_journey(void *arg, const struct ivm_journey *j)
 	return s->recording ? ivm_recording_add_journey(s->recording, j) : 0;
 }
 
+static int take_arrival(void *arg, const struct ivm_journey *j)
+{
+	struct ivm_session *s = arg;
+
+	return s->recording ? ivm_recording_add_arrival(s->recording, j) : 0;
+}
+
 /* Events come nearly in order: the place is close to the end */
 static void take_event(void *arg, const struct ivm_event *e)
 {
@@ -319,6 +326,7 @@ static int open_parts(struct ivm_session *s)
 			    "and root");
 	s->assemble = ivm_assemble_new(s->topology, take_journey, s);
 	ivm_assemble_on_fate(s->assemble, take_fate);
+	ivm_assemble_on_arrival(s->assemble, take_arrival);
 	s->stamps = ivm_stamps_new(s->topology, s->vcpus);
 	s->held = g_array_new(FALSE, FALSE, sizeof(struct ivm_event));
 	return scan(s, true);

@@ -189,7 +189,7 @@ fails "-o to a directory that is not there" 1 'cannot write /no/such' \
 	report -o /no/such/file "$tmp/native.ivm"
 fails "unknown format" 1 "'xml' is none of text, json" report --format xml "$tmp/native.ivm"
 fails "unknown grouping" 1 "'moon' is none of" report --by moon "$tmp/native.ivm"
-fails "two files" 1 "unexpected operand 'b'" report a b
+fails "three files" 1 "unexpected operand 'c'" report a b c
 
 # What `bench --own-cost` leaves: 700 ns within a hop of 800 dominate, 390 do not
 cp "$tmp/native.ivm" "$tmp/cost.ivm"

@@ -162,6 +162,16 @@ else
 		is "who sees $half alone loses nothing" \
 			"$(told "$half" "SELECT sum(count) FROM lost")" 0
 	done
+	is "the halves are joined, --strict" "$("$IVMTRACE" report --strict --format json \
+		"$dir/ping.ivm" "$dir/pong.ivm" > "$dir/join.json" 2> "$dir/join.err"
+		echo "$?: $(cat "$dir/join.err")")" "0: "
+	is "each journey has both, and the clocks, which are one, agree within the bound" \
+		"$(python3 -c "import json, sys
+o = json.load(sys.stdin)
+print([(g['from'], g['to'], g['rung'], g['arrived'], g['joined'], g['total']['count'])
+       for g in o['groups']], abs(o['clock']['offset_ns']) <= o['clock']['err_ns'])" \
+			< "$dir/join.json")" \
+		"[('ping', 'pong', 2000, 2000, 2000, 2000), ('pong', 'ping', 2000, 2000, 2000, 2000)] True"
 	release ping pong
 fi
 vm_cleanup
