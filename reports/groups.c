@@ -228,7 +228,9 @@ static void note_points(struct builder *b, const struct ivm_shape *shape, uint64
 static void note_proof(struct ivm_group_proof *p, const struct ivm_shape_key *k, uint64_t count)
 {
 	const point_set dispatch = 1u << IVM_P_DISPATCH, accept = 1u << IVM_P_ACCEPT;
-	const bool up = k->points & (1u << IVM_P_USER | 1u << IVM_P_SEND);
+	/* Not every write(2) of QEMU's is for a doorbell of a guest's */
+	const bool up = (k->points & 1u << IVM_P_USER) ||
+			((k->points & dispatch) && (k->points & 1u << IVM_P_SEND));
 	const bool deferred = k->points & (1u << IVM_P_DEFER | 1u << IVM_P_WORK);
 	const struct {
 		uint64_t *what;

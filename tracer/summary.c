@@ -314,9 +314,12 @@ void ivm_summary_block_range(const struct ivm_summary *s, const struct ivm_block
 
 	*start_ns = block->index * s->block_ns;
 	*end_ns = MAX(*start_ns + s->block_ns, *start_ns);
-	*start_ns = MAX(*start_ns, phase->start_ns);
-	if (block->phase + 1 < s->phases->len)
-		*end_ns = MIN(*end_ns, phase[1].start_ns);
+	/* Merged recordings have phases that began at several times */
+	if (phase->start_ns > *start_ns && phase->start_ns < *end_ns)
+		*start_ns = phase->start_ns;
+	if (block->phase + 1 < s->phases->len && phase[1].start_ns > *start_ns &&
+	    phase[1].start_ns < *end_ns)
+		*end_ns = phase[1].start_ns;
 }
 
 /* Blocks come nearly in order of time: the place is at or close to the end */
@@ -363,24 +366,32 @@ struct ivm_cell *ivm_summary_cell(struct ivm_summary *s, unsigned int phase, uin
 	return get_cell(s, block, shape);
 }
 
+static int merge_cell(struct ivm_summary *s, struct ivm_cell *sum, const struct ivm_shape *shape,
+		      const struct ivm_cell *cell)
+{
+	unsigned int i;
+	int err = 0;
+
+	unpack_cell(s, sum, shape);
+	s->live_bytes -= live_bytes(sum, shape->spans);
+	for (i = 0; i < shape->spans && !err; i++)
+		err = ivm_cell_merge(cell, i, &sum->hist[i]);
+	s->live_bytes += live_bytes(sum, shape->spans);
+	sum->count += cell->count;
+	pack_cell(s, sum, shape);
+	return err;
+}
+
 static void move_cells(struct ivm_summary *s, struct ivm_block *to, struct ivm_block *from)
 {
-	unsigned int i, k;
+	unsigned int i;
 
 	for (i = 0; i < from->cells->len; i++) {
 		const struct ivm_shape *shape = g_ptr_array_index(s->shapes, i);
-		struct ivm_cell *cell = g_ptr_array_index(from->cells, i), *sum;
+		const struct ivm_cell *cell = g_ptr_array_index(from->cells, i);
 
-		if (!cell)
-			continue;
-		sum = get_cell(s, to, shape);
-		unpack_cell(s, sum, shape);
-		s->live_bytes -= live_bytes(sum, shape->spans);
-		for (k = 0; k < shape->spans; k++)
-			ivm_cell_merge(cell, k, &sum->hist[k]);
-		s->live_bytes += live_bytes(sum, shape->spans);
-		sum->count += cell->count;
-		pack_cell(s, sum, shape);
+		if (cell)
+			merge_cell(s, get_cell(s, to, shape), shape, cell);
 	}
 	free_block(s, from);
 }
@@ -411,6 +422,13 @@ static bool is_joinable(const struct ivm_summary *s)
 	return s->blocks->len > s->phases->len && s->block_ns < UINT64_MAX / 4;
 }
 
+static void limit_blocks(struct ivm_summary *s)
+{
+	while (is_joinable(s) &&
+	       (s->blocks->len > IVM_SUMMARY_BLOCKS || s->packed_bytes > PACKED_BYTES))
+		join_blocks(s);
+}
+
 /* A new block begins: what is over is packed, and the blocks stay few */
 static void tidy(struct ivm_summary *s, uint64_t now_ns)
 {
@@ -426,9 +444,7 @@ static void tidy(struct ivm_summary *s, uint64_t now_ns)
 			pack_block(s, block);
 	}
 	s->packed_upto_ns = MAX(s->packed_upto_ns, upto_ns);
-	while (is_joinable(s) &&
-	       (s->blocks->len > IVM_SUMMARY_BLOCKS || s->packed_bytes > PACKED_BYTES))
-		join_blocks(s);
+	limit_blocks(s);
 }
 
 /* ---- phases ---- */
@@ -460,6 +476,74 @@ static unsigned int phase_at(const struct ivm_summary *s, uint64_t t_ns)
 	while (i && g_array_index(s->phases, struct ivm_phase, i).start_ns > t_ns)
 		i--;
 	return i;
+}
+
+/* ---- merging ---- */
+
+/* The phase of that name, made if there is none; negative for an error */
+static int phase_named(struct ivm_summary *s, const struct ivm_phase *phase)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < s->phases->len; i++)
+		if (!strcmp(g_array_index(s->phases, struct ivm_phase, i).name, phase->name))
+			return (int)i;
+	err = ivm_summary_mark(s, phase->name,
+			       MAX(phase->start_ns, g_array_index(s->phases, struct ivm_phase,
+								  i - 1).start_ns));
+	return err ? err : (int)i;
+}
+
+struct merge {
+	struct ivm_summary *to;
+	const struct ivm_summary *from;
+	GPtrArray *shapes;		/* of @to, by number in @from */
+};
+
+static int merge_block(struct merge *m, const struct ivm_block *block)
+{
+	const struct ivm_phase *phase = &g_array_index(m->from->phases, struct ivm_phase,
+						       block->phase);
+	uint64_t index = block->index * m->from->block_ns / m->to->block_ns;
+	int number = phase_named(m->to, phase), err = 0;
+	unsigned int i;
+
+	for (i = 0; number >= 0 && i < block->cells->len && !err; i++) {
+		const struct ivm_cell *cell = g_ptr_array_index(block->cells, i);
+		struct ivm_shape *shape = g_ptr_array_index(m->shapes, i);
+
+		if (!cell || !cell->count)
+			continue;
+		shape->count += cell->count;
+		err = merge_cell(m->to, ivm_summary_cell(m->to, (unsigned int)number, index,
+							 shape), shape, cell);
+	}
+	limit_blocks(m->to);
+	return number < 0 ? number : err;
+}
+
+int ivm_summary_merge(struct ivm_summary *s, const struct ivm_summary *from,
+		      uint32_t (*end_of)(void *arg, uint32_t end), void *arg)
+{
+	struct merge m = { .to = s, .from = from, .shapes = g_ptr_array_new() };
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < from->shapes->len; i++) {
+		struct ivm_shape_key key = ((struct ivm_shape *)
+					    g_ptr_array_index(from->shapes, i))->key;
+
+		key.from_end = end_of(arg, key.from_end);
+		key.to_end = key.to_end ? end_of(arg, key.to_end) : 0;
+		g_ptr_array_add(m.shapes, ivm_summary_shape(s, &key));
+	}
+	while (s->block_ns < from->block_ns && s->block_ns < UINT64_MAX / 4)
+		join_blocks(s);
+	for (i = 0; i < from->blocks->len && !err; i++)
+		err = merge_block(&m, g_ptr_array_index(from->blocks, i));
+	g_ptr_array_free(m.shapes, TRUE);
+	return err;
 }
 
 /* ---- adding ---- */

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How long the report of a long recording takes, and `perf script` for the same traffic.
 
-`recordings` writes ten million journeys through the product's own writer.  perf's side is a real recording of
-the same kind of events: a flood between two guests, as many events a journey as the tracer follows.
+`recordings` writes ten million journeys through the product's own writer.  perf's side is a real
+recording of the same kind of events: a flood between two guests, as many events a journey as the tracer follows.
 """
 import os
 import shutil
