@@ -314,7 +314,6 @@ void ivm_summary_block_range(const struct ivm_summary *s, const struct ivm_block
 
 	*start_ns = block->index * s->block_ns;
 	*end_ns = MAX(*start_ns + s->block_ns, *start_ns);
-	/* Merged recordings have phases that began at several times */
 	if (phase->start_ns > *start_ns && phase->start_ns < *end_ns)
 		*start_ns = phase->start_ns;
 	if (block->phase + 1 < s->phases->len && phase[1].start_ns > *start_ns &&
@@ -476,74 +475,6 @@ static unsigned int phase_at(const struct ivm_summary *s, uint64_t t_ns)
 	while (i && g_array_index(s->phases, struct ivm_phase, i).start_ns > t_ns)
 		i--;
 	return i;
-}
-
-/* ---- merging ---- */
-
-/* The phase of that name, made if there is none; negative for an error */
-static int phase_named(struct ivm_summary *s, const struct ivm_phase *phase)
-{
-	unsigned int i;
-	int err;
-
-	for (i = 0; i < s->phases->len; i++)
-		if (!strcmp(g_array_index(s->phases, struct ivm_phase, i).name, phase->name))
-			return (int)i;
-	err = ivm_summary_mark(s, phase->name,
-			       MAX(phase->start_ns, g_array_index(s->phases, struct ivm_phase,
-								  i - 1).start_ns));
-	return err ? err : (int)i;
-}
-
-struct merge {
-	struct ivm_summary *to;
-	const struct ivm_summary *from;
-	GPtrArray *shapes;		/* of @to, by number in @from */
-};
-
-static int merge_block(struct merge *m, const struct ivm_block *block)
-{
-	const struct ivm_phase *phase = &g_array_index(m->from->phases, struct ivm_phase,
-						       block->phase);
-	uint64_t index = block->index * m->from->block_ns / m->to->block_ns;
-	int number = phase_named(m->to, phase), err = 0;
-	unsigned int i;
-
-	for (i = 0; number >= 0 && i < block->cells->len && !err; i++) {
-		const struct ivm_cell *cell = g_ptr_array_index(block->cells, i);
-		struct ivm_shape *shape = g_ptr_array_index(m->shapes, i);
-
-		if (!cell || !cell->count)
-			continue;
-		shape->count += cell->count;
-		err = merge_cell(m->to, ivm_summary_cell(m->to, (unsigned int)number, index,
-							 shape), shape, cell);
-	}
-	limit_blocks(m->to);
-	return number < 0 ? number : err;
-}
-
-int ivm_summary_merge(struct ivm_summary *s, const struct ivm_summary *from,
-		      uint32_t (*end_of)(void *arg, uint32_t end), void *arg)
-{
-	struct merge m = { .to = s, .from = from, .shapes = g_ptr_array_new() };
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < from->shapes->len; i++) {
-		struct ivm_shape_key key = ((struct ivm_shape *)
-					    g_ptr_array_index(from->shapes, i))->key;
-
-		key.from_end = end_of(arg, key.from_end);
-		key.to_end = key.to_end ? end_of(arg, key.to_end) : 0;
-		g_ptr_array_add(m.shapes, ivm_summary_shape(s, &key));
-	}
-	while (s->block_ns < from->block_ns && s->block_ns < UINT64_MAX / 4)
-		join_blocks(s);
-	for (i = 0; i < from->blocks->len && !err; i++)
-		err = merge_block(&m, g_ptr_array_index(from->blocks, i));
-	g_ptr_array_free(m.shapes, TRUE);
-	return err;
 }
 
 /* ---- adding ---- */

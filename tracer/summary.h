@@ -118,19 +118,6 @@ void ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome out
  */
 int ivm_summary_mark(struct ivm_summary *s, const char *name, uint64_t t_ns);
 
-/**
- * ivm_summary_merge() - adds all that another summary has
- * @s: where to
- * @from: of another recording; phases of the same name become one
- * @end_of: called with @arg and an end of @from, says which one of @s it is
- * @arg: for @end_of
- *
- * Return: 0; -EBADMSG if what was read from a recording contradicts itself;
- * -ENOSPC if there are too many phases.  Then a part of it may have been added.
- */
-int ivm_summary_merge(struct ivm_summary *s, const struct ivm_summary *from,
-		      uint32_t (*end_of)(void *arg, uint32_t end), void *arg);
-
 /* struct ivm_shape *, in order of appearance */
 const GPtrArray *ivm_summary_shapes(const struct ivm_summary *s);
 /* struct ivm_block *, in order of time */

@@ -526,63 +526,6 @@ static void test_phases(void **state)
 	ivm_summary_free(s);
 }
 
-static uint32_t other_end(void *arg, uint32_t end)
-{
-	(void)arg;
-	return end + 10;
-}
-
-static uint64_t count_all(const struct ivm_summary *s, int from_end, int phase)
-{
-	uint64_t count = 0;
-	unsigned int i, k;
-
-	for (i = 0; i < ivm_summary_blocks(s)->len; i++) {
-		const struct ivm_block *block = g_ptr_array_index(ivm_summary_blocks(s), i);
-
-		for (k = 0; k < block->cells->len; k++) {
-			const struct ivm_shape *shape = g_ptr_array_index(ivm_summary_shapes(s), k);
-			const struct ivm_cell *cell = g_ptr_array_index(block->cells, k);
-
-			if (cell && (int)block->phase == phase && (int)shape->key.from_end == from_end)
-				count += cell->count;
-		}
-	}
-	return count;
-}
-
-/* A long one into a short one and the other way round: nothing is lost, nothing mixed up */
-static void test_merging(void **state)
-{
-	int way;
-
-	(void)state;
-	for (way = 0; way < 2; way++) {
-		struct ivm_summary *s[2] = { ivm_summary_new(), ivm_summary_new() };
-		struct ivm_journey j;
-		uint64_t i;
-
-		assert_int_equal(ivm_summary_mark(s[0], "load", 600000000000), 0);
-		assert_int_equal(ivm_summary_mark(s[1], "quiet", 1500000000), 0);
-		assert_int_equal(ivm_summary_mark(s[1], "load", 2000000000), 0);
-		for (i = 0; i < 12000; i++) {
-			j = direct_at(i + 1, i * 100000000, 1000);
-			ivm_summary_add(s[0], &j);
-			j = direct_at(i + 1, 1000000000 + i * 1000000 / 6, 2000);
-			ivm_summary_add(s[1], &j);
-		}
-		assert_int_equal(ivm_summary_merge(s[way], s[!way], other_end, NULL), 0);
-		assert_in_range(ivm_summary_blocks(s[way])->len, 1, IVM_SUMMARY_BLOCKS);
-		assert_int_equal(count_all(s[way], way ? 11 : 1, 0), 6000);
-		assert_int_equal(count_all(s[way], way ? 11 : 1, way ? 2 : 1), 6000);
-		assert_int_equal(count_all(s[way], way ? 1 : 11, 0), 3000);
-		assert_int_equal(count_all(s[way], way ? 1 : 11, way ? 1 : 2), 3000);
-		assert_int_equal(count_all(s[way], way ? 1 : 11, way ? 2 : 1), 6000);
-		ivm_summary_free(s[0]);
-		ivm_summary_free(s[1]);
-	}
-}
-
 /* ---- what turns out later ---- */
 
 /* Coalesced into one that never arrived: they are what it is, kept or not */
@@ -676,7 +619,6 @@ int main(void)
 		cmocka_unit_test(test_blocks_are_joined),
 		cmocka_unit_test(test_any_time_will_do),
 		cmocka_unit_test(test_phases),
-		cmocka_unit_test(test_merging),
 		TEST(test_fates_are_in_the_summary),
 		TEST(test_points_of_later),
 	};
