@@ -199,12 +199,17 @@ static void read_cpu(struct ivm_environment *env, const char *root)
 				    strstr(text, " hypervisor") ? "this host is a VM" : NULL);
 }
 
+static gint compare_texts(gconstpointer a, gconstpointer b, gpointer unused)
+{
+	(void)unused;
+	return strcmp(a, b);
+}
+
 /* "performance", or "performance 6, powersave 2" where CPUs differ */
 static void read_cpus(struct ivm_environment *env, const char *root, const char *key,
 		      const char *file)
 {
-	g_autoptr(GTree) counts = g_tree_new_full((GCompareDataFunc)(void *)strcmp, NULL, g_free,
-						  NULL);
+	g_autoptr(GTree) counts = g_tree_new_full(compare_texts, NULL, g_free, NULL);
 	g_autoptr(GString) all = g_string_new(NULL);
 	GTreeNode *node;
 	unsigned int i;

@@ -57,6 +57,11 @@ is "... and every journey is there" "$(sqlite3 "$tmp/all.ivm" "SELECT count(*) F
 sqlite3 "$tmp/again.ivm" "UPDATE environment SET value = 'powersave' WHERE key = 'cpufreq.governor'"
 run merge -o "$tmp/other.ivm" "$tmp/native.ivm" "$tmp/again.ivm"
 like "another environment is said" "$code: $err" 'host cpufreq.governor: performance → powersave'
+# Not every journey is there: neither to be pooled nor to be put in buckets
+sqlite3 "$tmp/two.ivm" "INSERT INTO meta VALUES ('keep', 'tail'), ('kept', 1), ('not_kept', 5)"
+fails "a run without all of its journeys" 1 "two.ivm does not have every journey" merge -o \
+	"$tmp/other.ivm" "$tmp/native.ivm" "$tmp/two.ivm"
+fails "... has no exact histogram" 1 "two.ivm does not have every journey" hist "$tmp/two.ivm"
 printf 'x' > "$tmp/bad.ivm"
 fails "a damaged one" 1 "cannot read .*bad.ivm" merge -o "$tmp/other.ivm" "$tmp/native.ivm" "$tmp/bad.ivm"
 
