@@ -19,7 +19,7 @@ done
 bare=()
 for file in "${existing[@]}"; do
 	case $file in
-	LICENSE|tests/data/*.txt|tests/data/*.json) continue ;;
+	LICENSE|tests/data/*.txt|tests/data/*.json|tests/data/*.csv) continue ;;
 	esac
 	if ! head -n 4 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later'; then
 		bare+=("$file")
