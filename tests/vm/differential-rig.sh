@@ -22,7 +22,7 @@ native)
 	;;
 lab-*)
 	# shellcheck disable=SC2016 # LAB_OUT is the lab's
-	"$here/in-lab.sh" "${rig#lab-}" 400 "$out" --env COUNT=100 --env FLOOD=1000 -- \
+	"$here/in-lab.sh" "${rig#lab-}" 900 "$out" --env COUNT=100 --env FLOOD=1000 -- \
 		bash -c 'exec "$0/differential.sh" "$LAB_OUT"' "$here"
 	;;
 esac

@@ -23,7 +23,7 @@ native)
 	;;
 lab-*)
 	# shellcheck disable=SC2016 # LAB_OUT is the lab's
-	"$here/in-lab.sh" "${rig#lab-}" 900 "$out" -- \
+	"$here/in-lab.sh" "${rig#lab-}" 1800 "$out" -- \
 		bash -c 'exec "$0/run-faults.sh" "$1" "$LAB_OUT" "${@:2}" < /dev/null' \
 		"$here" "$IVMTRACE" "$@"
 	;;

@@ -13,5 +13,6 @@ shift 3
 # Not all of IVM_OUT: recordings of other tests are in it
 exec "$here/../lab/run.sh" --kernel "$kernel" --timeout "$limit_s" --out "$out" \
 	--log "$out/console.log" --env "IVM_OUT=$IVM_OUT" --env "IVMTRACE=$IVMTRACE" \
+	--env guest_timeout_s=240 \
 	--tool "$IVMTRACE" --tool "$IVM_OUT/vm/delay" --tool "$IVM_OUT/vm/refuse.so" --tool mkfifo --tool nice --tool taskset \
 	--share "$IVM_OUT/guest" --share "$IVM_OUT/qemu" --share "$here" "$@"
