@@ -143,6 +143,7 @@ FALSE_STAMPS = {
     "an isr of the way back": later(5, "isr", 5 * ERR_NS),
     "a ring that is too early": later(6, "ring", -5 * ERR_NS),
     "a round trip that the guest measured longer": row("guest_rtt", 3, rtt_ns=8000 + 5 * ERR_NS),
+    "a round trip of seconds that the host does not see": row("guest_rtt", 3, rtt_ns=2 * 10**9),
     "a round trip that the host lacks": lambda tables: tables["guest_rtt"].append(
         {"guest": 1, "rtt_ns": 8000}),
     "no round trip": lambda tables: tables["guests"][0].update(rtt_count=0),

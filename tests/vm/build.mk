@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make check-vm: real QEMU and KVM, here and in the lab; make soak: the same with
-# large counts, an hour and more.
+# large counts, two hours.  Each tests/vm/soak-*.sh says how long it takes, and runs by itself
+# with IVM_OUT=$PWD/.output IVMTRACE=$PWD/.output/ivmtrace.
 
 VM_TESTS = $(VM_CHECKS) $(sort $(wildcard tests/vm/*.t tests/page/*.t))
 VM_ENV   = IVM_OUT=$(abspath $(O)) IVMTRACE=$(abspath $(O))/ivmtrace IVM_TEST_BASE=tests/ \
@@ -15,7 +16,7 @@ check-vm: device guest tracer vm-programs
 soak: device guest tracer vm-programs
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.1
 	$(Q)$(MAKE) --no-print-directory lab-image KERNEL=6.12
-	$(Q)$(VM_ENV) tests/run.sh -t 20000 $(sort $(wildcard tests/vm/soak-*.sh))
+	$(Q)$(VM_ENV) tests/run.sh -t 40000 $(sort $(wildcard tests/vm/soak-*.sh))
 
 .PHONY: check-vm soak
 

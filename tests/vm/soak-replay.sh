@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What `record --raw` writes replays to the very recording that it was written beside.
+# What `record --raw` writes replays to the very recording that it was written beside: a
+# minute.  COUNT=N for other lengths.
 . tests/tap.sh
 
 ivmtrace=${IVMTRACE:-.output/ivmtrace}
@@ -11,8 +12,10 @@ fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-timeout 200 "$ivmtrace" record --strict --raw "$tmp/run.events" -o "$tmp/run.ivm" -- \
-	"$ivmtrace" bench --no-baseline --pattern burst=8 --vectors 4 --count 800 \
+count=${COUNT:-800}
+timeout $((200 + count / 10)) "$ivmtrace" record --strict --raw "$tmp/run.events" \
+	-o "$tmp/run.ivm" -- \
+	"$ivmtrace" bench --no-baseline --pattern burst=8 --vectors 4 --count "$count" \
 	-o "$tmp/bench.ivm" > "$tmp/out" 2>&1
 is "record --strict --raw" "$?$(grep strict: "$tmp/out")" 0
 "$ivmtrace" replay --strict -o "$tmp/again.ivm" "$tmp/run.events" 2> "$tmp/err"
