@@ -150,8 +150,9 @@ bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey 
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_stamp_unmask(struct ivm_journey *j, uint64_t t_ns);
 bool assemble_is_unsent(const struct ivm_journey *j);
+uint64_t assemble_raise_start_ns(const struct ivm_end *to, bool is_vcpu, uint64_t route_ns);
 void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
-			   uint64_t vcpu_ns, GQueue *taken, struct raise *raise);
+			   uint64_t all_ns, GQueue *taken, struct raise *raise);
 void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by,
 			    GQueue *others);
 void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j,

@@ -137,15 +137,11 @@ static GQueue *unbound_of(struct ivm_assemble *a, const struct ivm_journey *j)
 	return queue;
 }
 
-/*
- * When whoever raised it began: what was signalled before then is part of it.
- * 0: the main loop, which raises message by message.
- */
-static uint64_t raise_start_ns(const struct ivm_journey *j)
+static uint64_t raise_start_ns(const struct ivm_end *to, const struct ivm_journey *j)
 {
 	if (ivm_seen(j, IVM_P_WORK))
 		return j->t_ns[IVM_P_WORK];
-	return j->mode == IVM_M_QEMU ? 0 : j->t_ns[IVM_P_ROUTE];
+	return assemble_raise_start_ns(to, j->mode != IVM_M_QEMU, j->t_ns[IVM_P_ROUTE]);
 }
 
 /* An interrupt was raised: for what was received and held of its vector */
@@ -165,7 +161,7 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 	g_queue_init(&r->rings);
 	g_hash_table_insert(a->raised, g_memdup2(&key, sizeof(key)), r);
 	if (to)
-		assemble_take_waiting(a, to, j->vector, raise_start_ns(j), &r->rings, &raise);
+		assemble_take_waiting(a, to, j->vector, raise_start_ns(to, j), &r->rings, &raise);
 	assemble_note_raise(a, j, &raise);
 	if (g_queue_is_empty(&r->rings))
 		g_queue_push_tail(unbound_of(a, j), r);

@@ -259,34 +259,50 @@ static uint64_t first_received(struct ivm_assemble *a, const struct ivm_end *to,
 	return UINT64_MAX;
 }
 
+/* Its main loop gets no messages, but eventfds that KVM refused to take */
+static bool reads_eventfds(const struct ivm_end *to)
+{
+	return to->page.mode_rx == IVM_MODE_IRQFD || to->page.mode_rx == IVM_MODE_DIRECT;
+}
+
+/*
+ * When the QEMU thread that routed something at @route_ns began to raise it: what was
+ * signalled before then is part of it.  0: it raises message by message.
+ */
+uint64_t assemble_raise_start_ns(const struct ivm_end *to, bool is_vcpu, uint64_t route_ns)
+{
+	return is_vcpu || reads_eventfds(to) ? route_ns : 0;
+}
+
 /*
  * What waits for the receiving QEMU to raise it.  Its main loop handles messages
- * one by one and in order; a vCPU of it has unmasked, and raises once for all.
- * @vcpu_ns: when a vCPU routed it; 0: the main loop did
+ * one by one and in order; a vCPU of it has unmasked, and raises once for all, as
+ * does the main loop that has read an eventfd.
+ * @all_ns: when it was routed for all; 0: for one message
  * @raise: set to what is part of it as well, even if it closes later
  */
 void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
-			   uint64_t vcpu_ns, GQueue *taken, struct raise *raise)
+			   uint64_t all_ns, GQueue *taken, struct raise *raise)
 {
 	GQueue *held = assemble_held(a, to->id, vector, true);
 	uint64_t flushed = first_flushed(a, to, vector);
 	struct ivm_journey *j;
 	struct thread *sender;
 
-	if (vcpu_ns)
+	if (all_ns)
 		take_flushed(a, to, vector, assemble_stream(a, to)->received_upto, taken);
 	else if (flushed < first_received(a, to, vector))
 		take_flushed(a, to, vector, flushed, taken);
 	if (taken->length)
 		raise->flush_ns = assemble_stream(a, to)->flush[0].t_ns;
-	if (vcpu_ns || !taken->length)
-		take_received(a, to, vector, vcpu_ns, taken);
+	if (all_ns || !taken->length)
+		take_received(a, to, vector, all_ns, taken);
 	while ((j = g_queue_pop_head(held)))
 		assemble_queue_by_id(taken, j);
 	sender = taken->length ? NULL : find_open(a, to, vector);
 	if (sender)
 		assemble_queue_by_id(taken, assemble_take_open(sender));
-	raise->start_ns = vcpu_ns;
+	raise->start_ns = all_ns;
 }
 
 /* The QEMU main loop reads the socket: its thread is the process's first */
@@ -338,7 +354,7 @@ static bool is_copy(struct ivm_assemble *a, const struct thread *t, const struct
 static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct thread *t,
 			uint32_t tid, GQueue *taken, struct raise *raise)
 {
-	uint64_t vcpu_ns = ivm_topology_vcpu(a->topology, tid) ? t->sender.route_ns : 0;
+	bool is_vcpu = ivm_topology_vcpu(a->topology, tid);
 	const struct ivm_sender *s = &t->sender;
 	const struct ivm_end *to;
 	bool is_known = false;
@@ -348,7 +364,8 @@ static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct 
 	while (!taken->length &&
 	       (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
 		is_known = true;
-		assemble_take_waiting(a, to, vector, vcpu_ns, taken, raise);
+		assemble_take_waiting(a, to, vector, assemble_raise_start_ns(to, is_vcpu,
+				      s->route_ns), taken, raise);
 		i = to->id;
 	}
 	return is_known;

@@ -102,6 +102,8 @@ def true_account():
     account["fallback"] = fallback()
     account["overload"] = overload()
     account["churn"] = churn()
+    account["no_irqfd"] = fault("no_irqfd", 19, delivered=19, coalesced=1, journeys=rung(
+        20, ["delivered"]))
     return account
 
 
@@ -213,7 +215,7 @@ HELD = {
 RAISED = {"no unmask": lambda n: all_journeys(n, unmask=None)}
 # Of which the guest tells how many were delivered
 ONCE = ("late", "wandering", "moving", "moving_flood", "raised_msix", "raised_mask", "raised_qemu",
-        "deferred", "init", "both", "fallback", "overload", "churn")
+        "deferred", "init", "both", "fallback", "overload", "churn", "no_irqfd")
 OF_ONE = {
     "relinked": {"the first is given the second's ring": to_the_other_link_up},
     "fanout": {"as many handlers as doorbells": guest("fanout", "handled", 20),
@@ -229,6 +231,8 @@ OF_ONE = {
                "nothing dropped": none_dropped},
     "both": {"to itself": all_journeys("both", to_end=1),
              "to nowhere": all_journeys("both", to_end=None)},
+    "no_irqfd": {"through the sender's QEMU": all_journeys("no_irqfd", user=1000),
+                 "called irqfd": all_journeys("no_irqfd", mode="irqfd")},
     "fallback": {"--strict is content": exits("fallback", "0"),
                  "called direct": all_journeys("fallback", mode="direct"),
                  "not through QEMU": all_journeys("fallback", user=None),

@@ -168,12 +168,19 @@ def fallback(tap, name, r, g):
               f"{name}: --strict says how many", log)
 
 
+def no_irqfd(tap, name, r, g):
+    """KVM signals the eventfd, and QEMU raises what was signalled"""
+    delivered_once(tap, name, r, g)
+    other = r.number("mode <> 'direct' OR user IS NOT NULL OR unmask IS NOT NULL")
+    tap.check(not other, f"{name}: all of them in mode direct", f"{other} not")
+
+
 CASES = {
     "late": delivered_once, "moving": moving, "moving_flood": moving, "fanout": fanout,
     "deferred": deferred, "held_msix": held, "held_mask": held, "raised_msix": raised,
     "raised_mask": raised, "raised_qemu": raised, "init": init, "killed": killed,
     "relinked": relinked, "wandering": delivered_once, "both": both,
-    "fallback": fallback,
+    "fallback": fallback, "no_irqfd": no_irqfd,
     "overload": overload, "churn": churn,
 }
 STRICT = {"fallback": 2}       # what record exits with; 0 of others

@@ -155,68 +155,33 @@ both() {
 	wait_said 'done' both && finish both both
 }
 
-# A link set to direct whose sender's KVM has no room for its ioeventfd
-fallback() {
-	local pattern=pattern=rate=50
+# refusing NAME WHAT ping|pong: a link set to direct, on one side of which KVM refuses WHAT
+refusing() {
+	local name=$1 pattern=pattern=rate=50
+	local refuse=(env LD_PRELOAD="$IVM_OUT/vm/refuse.so" IVM_REFUSE="$2")
 
-	vm fallback-pong "$(mailbox l fallback server mode=direct)" "role=pong $pattern"
-	wait_for "fallback's socket" test -S "$dir/fallback.sock"
-	vm_prefix=(env LD_PRELOAD="$IVM_OUT/vm/refuse.so" IVM_REFUSE=ioeventfd)
-	vm fallback-ping "$(mailbox l fallback client mode=direct)" "role=ping $pattern count=50"
+	[ "$3" = ping ] || vm_prefix=("${refuse[@]}")
+	vm "$name-pong" "$(mailbox l "$name" server mode=direct)" "role=pong $pattern"
 	vm_prefix=()
-	wait_said ready fallback-pong fallback-ping || return 1
-	record "$out/fallback.ivm" --link fallback --strict || return 1
+	wait_for "$name's socket" test -S "$dir/$name.sock"
+	[ "$3" = pong ] || vm_prefix=("${refuse[@]}")
+	vm "$name-ping" "$(mailbox l "$name" client mode=direct)" "role=ping $pattern count=50"
+	vm_prefix=()
+	wait_said ready "$name-pong" "$name-ping" || return 1
+	record "$out/$name.ivm" --link "$name" --strict || return 1
 	sleep 0.5
-	go fallback-pong fallback-ping
-	wait_said 'done' fallback-pong fallback-ping && finish fallback fallback-pong
+	go "$name-pong" "$name-ping"
+	wait_said 'done' "$name-pong" "$name-ping" && finish "$name" "$name-pong"
 }
 
-# The reader stands still while its small buffer overflows
-overload() {
-	pair overload mode=direct,vectors=2 pattern=flood "pattern=flood count=5000"
-	wait_said ready overload-pong overload-ping && recorded overload -m 64K || return 1
-	kill -STOP "$record_pid"
-	go overload-pong overload-ping
-	wait_said 'done' overload-pong overload-ping
-	kill -CONT "$record_pid"
-	finish overload overload-pong
+# No ioeventfd: each doorbell goes through QEMU
+fallback() {
+	refusing fallback ioeventfd ping
 }
 
-# More VMs than there is room for, one pair after the other
-churn() {
-	local round
-
-	export IVM_LIMITS=7,8
-	record "$out/churn.ivm" --link churn -d 300 || return 1
-	unset IVM_LIMITS
-	for round in 1 2 3 4 5; do
-		pair churn mode=direct,vectors=1 pattern=pingpong "pattern=pingpong count=100"
-		wait_said ready churn-pong churn-ping &&
-			wait_for "round $round" followed churn $round || return 1
-		go churn-pong churn-ping
-		wait_said 'done' churn-pong churn-ping || return 1
-		[ $round -lt 5 ] || break
-		sleep 1
-		vm_stop churn-pong churn-ping
-		sleep 1
-	done
-	finish churn churn-pong
-}
-
-# followed NAME TIMES: so often has the recording of NAME said that it follows the link
-followed() {
-	[ "$(grep -c "following link $1 " "$out/$1.ivm.log")" -ge "$2" ]
-}
-
-# vm_stop NAME...: their QEMUs end, and there may be others of that name
-vm_stop() {
-	local name
-
-	for name; do
-		forget "$name"
-		rm -f "$dir/$name".*
-	done
-	rm -f "$dir"/*.sock
+# No irqfd: the receiving QEMU reads its eventfds, and raises once for all that it finds there
+no_irqfd() {
+	refusing no_irqfd irqfd pong
 }
 
 mkdir -p "$out"
