@@ -54,6 +54,7 @@ static const struct format formats[] = {
 	{ "text", print_text, true },
 	{ "json", ivm_report_print_json, false },
 	{ "csv", print_csv, true },
+	{ "html", ivm_report_print_html, false },
 	{ "perfetto", ivm_report_print_perfetto, false },
 	{ "openmetrics", print_openmetrics, false },
 	{ 0 }
@@ -61,7 +62,7 @@ static const struct format formats[] = {
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default), json (schema ivmtrace-report/1), csv, perfetto or openmetrics",
+	  "text (default), json (schema ivmtrace-report/1), csv, html, perfetto or openmetrics",
 	  "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
 	  "Group by direction (default), link, mode, path, ... (text, csv)", "WHAT" },

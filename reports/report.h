@@ -123,6 +123,7 @@ int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_e
 int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out);
 int ivm_report_print_csv(const struct ivm_report *r, unsigned int by, FILE *out);
 int ivm_report_print_json(const struct ivm_report *r, FILE *out);
+int ivm_report_print_html(const struct ivm_report *r, FILE *out);
 int ivm_report_print_perfetto(const struct ivm_report *r, FILE *out);
 
 /* Prints each cause that --strict stumbles over on stderr; returns how many */

@@ -34,6 +34,10 @@ $(O)/tracer/obj/%.o: %.c | $(BPF_SKEL)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CFLAGS) $(TRACER_CFLAGS) -MMD -MP -c $< -o $@
 
+# Takes the parts of the HTML report in as they are
+$(foreach d,tracer check/plain check/asan,$(O)/$(d)/obj/reports/html_page.o): \
+	$(wildcard reports/page/* reports/page/uplot/*)
+
 $(O)/ivmtrace: $(TRACER_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@ $(TRACER_LIBS)
