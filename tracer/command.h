@@ -39,6 +39,7 @@ extern const struct ivm_cmd ivm_cmd_script;
 extern const struct ivm_cmd ivm_cmd_explain;
 extern const struct ivm_cmd ivm_cmd_events;
 extern const struct ivm_cmd ivm_cmd_import;
+extern const struct ivm_cmd ivm_cmd_diff;
 extern const struct ivm_cmd ivm_cmd_replay;
 extern const struct ivm_cmd ivm_cmd_bench;
 

@@ -32,6 +32,7 @@ static const struct ivm_cmd *const commands[] = {
 	&ivm_cmd_export,
 	&ivm_cmd_script,
 	&ivm_cmd_explain,
+	&ivm_cmd_diff,
 	&ivm_cmd_replay,
 	&ivm_cmd_events,
 	&ivm_cmd_import,
