@@ -52,6 +52,19 @@ int ivm_name_index(const char *name, const char *const *names, int count)
 	return -1;
 }
 
+static sqlite3_stmt *prepare(sqlite3 *db, const char *which)
+{
+	g_autoptr(GString) sql = g_string_new(select_head);
+	sqlite3_stmt *stmt = NULL;
+	int i;
+
+	for (i = 0; i < IVM_POINTS; i++)
+		g_string_append_printf(sql, ", \"%s\"", ivm_point_columns[i]);
+	g_string_append_printf(sql, " FROM journeys %s", which);
+	sqlite3_prepare_v2(db, sql->str, -1, &stmt, NULL);
+	return stmt;
+}
+
 /**
  * ivm_cursor_open() - start at the first journey
  * @db: a recording
@@ -61,14 +74,9 @@ int ivm_name_index(const char *name, const char *const *names, int count)
  */
 int ivm_cursor_open(sqlite3 *db, struct ivm_cursor **cursor)
 {
-	g_autoptr(GString) sql = g_string_new(select_head);
-	sqlite3_stmt *stmt;
-	int i;
+	sqlite3_stmt *stmt = prepare(db, "ORDER BY id");
 
-	for (i = 0; i < IVM_POINTS; i++)
-		g_string_append_printf(sql, ", \"%s\"", ivm_point_columns[i]);
-	g_string_append(sql, " FROM journeys ORDER BY id");
-	if (sqlite3_prepare_v2(db, sql->str, -1, &stmt, NULL) != SQLITE_OK)
+	if (!stmt)
 		return -EBADMSG;
 	*cursor = g_new0(struct ivm_cursor, 1);
 	(*cursor)->stmt = stmt;
@@ -157,4 +165,27 @@ int ivm_cursor_next(struct ivm_cursor *cursor, struct ivm_journey *j)
 		return -EBADMSG;
 	ivm_check_order(j);
 	return 1;
+}
+
+/**
+ * ivm_journey_read() - a single journey
+ * @db: a recording
+ * @id: its number
+ * @j: overwritten
+ *
+ * Return: 0; -ENOENT if there is none; -EBADMSG if the recording is damaged.
+ */
+int ivm_journey_read(sqlite3 *db, uint64_t id, struct ivm_journey *j)
+{
+	struct ivm_cursor cursor = { .stmt = prepare(db, "WHERE id = ?") };
+	int found;
+
+	if (!cursor.stmt)
+		return -EBADMSG;
+	sqlite3_bind_int64(cursor.stmt, 1, (sqlite3_int64)id);
+	found = ivm_cursor_next(&cursor, j);
+	sqlite3_finalize(cursor.stmt);
+	if (found < 0)
+		return found;
+	return found ? 0 : -ENOENT;
 }

@@ -15,27 +15,22 @@
 
 #include "cursor.h"
 #include "environment.h"
+#include "explain.h"
 #include "html_page.h"
 #include "html_sample.h"
 #include "report.h"
-
-#define SEED	1
 
 static const char *const points[] = IVM_POINT_NAMES;
 static const char *const modes[] = IVM_MODE_NAMES;
 static const char *const states[] = IVM_RECEIVER_STATE_NAMES;
 
-/* One mode as the page shows it */
-struct view {
-	const struct ivm_group *group;
-	struct ivm_html_sample sample;
-};
-
 struct page {
 	const struct ivm_report *r;
 	GPtrArray *groups;	/* struct ivm_group *, by mode */
 	GPtrArray *blocks;	/* the same by block of time */
-	struct view *views;	/* one for each of groups */
+	struct ivm_html_sample *samples;	/* one for each of groups */
+	struct ivm_explain *explain;	/* NULL if nothing was recorded to explain with */
+	GHashTable *slow;		/* id of a journey -> struct ivm_slow_journey in explain */
 	uint64_t start_ns;
 	uint64_t duration_ns;
 };
@@ -224,44 +219,68 @@ static struct json_object *points_json(const struct ivm_journey *j)
 	return a;
 }
 
-static struct json_object *journey_json(const struct page *p, const struct ivm_group *g,
-					const struct ivm_slow *slow)
+/* What explain says of it, the largest part first; NULL without context */
+static struct json_object *causes_json(const struct page *p, uint64_t id)
 {
-	const struct ivm_report_end *from = ivm_report_find_end(p->r, slow->j.from_end);
-	const struct ivm_report_end *to = ivm_report_find_end(p->r, slow->j.to_end);
-	struct json_object *o = json_object_new_object();
-	uint64_t t_ns = slow->j.t_ns[g->from];
+	const struct ivm_slow_journey *s = p->slow ? g_hash_table_lookup(p->slow, &id) : NULL;
+	struct json_object *a, *o;
+	unsigned int i;
 
-	add(o, "id", u64(slow->j.id));
-	add(o, "t", u64(t_ns - MIN(p->start_ns, t_ns)));
-	add(o, "at", u64(t_ns));
+	if (!s || !s->has_context)
+		return NULL;
+	a = json_object_new_array();
+	for (i = 0; i < s->causes->len; i++) {
+		const struct ivm_cause *c = &g_array_index(s->causes, struct ivm_cause, i);
+
+		o = json_object_new_object();
+		add(o, "kind", text(ivm_cause_name(c->kind)));
+		add(o, "ns", u64(c->ns));
+		add(o, "text", text(c->text));
+		push(a, o);
+	}
+	return a;
+}
+
+static struct json_object *journey_json(const struct page *p, const struct ivm_dot *slow,
+					const struct ivm_journey *j)
+{
+	const struct ivm_report_end *from = ivm_report_find_end(p->r, j->from_end);
+	const struct ivm_report_end *to = ivm_report_find_end(p->r, j->to_end);
+	struct json_object *o = json_object_new_object();
+
+	add(o, "id", u64(j->id));
+	add(o, "t", u64(slow->t_ns - MIN(p->start_ns, slow->t_ns)));
 	add(o, "total", u64(slow->total_ns));
 	add(o, "link", text(from ? from->link : "?"));
 	add(o, "from", text(vm_name(p->r, from)));
 	add(o, "to", text(vm_name(p->r, to)));
-	add(o, "vector", u64(slow->j.vector));
-	add(o, "from_vcpu", u64(slow->j.from_vcpu));
-	add(o, "to_vcpu", u64(slow->j.to_vcpu));
-	add(o, "receiver", text(states[ivm_receiver_state(&slow->j)]));
-	add(o, "points", points_json(&slow->j));
+	add(o, "vector", u64(j->vector));
+	add(o, "from_vcpu", u64(j->from_vcpu));
+	add(o, "to_vcpu", u64(j->to_vcpu));
+	add(o, "receiver", text(states[ivm_receiver_state(j)]));
+	add(o, "points", points_json(j));
+	add(o, "causes", causes_json(p, j->id));
 	return o;
 }
 
-static struct json_object *slow_json(const struct page *p, const struct ivm_group *g,
-				     const struct ivm_slow *slow, unsigned int count)
+/* A journey out of order slips through the pass that looked at two of its points only */
+static struct json_object *slow_json(const struct page *p, const struct ivm_dot *slow,
+				     unsigned int count)
 {
 	struct json_object *a = json_object_new_array();
+	struct ivm_journey j;
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
-		if (slow[i].j.id)
-			push(a, journey_json(p, g, &slow[i]));
+		if (slow[i].id && !ivm_journey_read(p->r->db, slow[i].id, &j) &&
+		    !(j.flags & IVM_J_DISORDERED))
+			push(a, journey_json(p, &slow[i], &j));
 	return a;
 }
 
-static struct json_object *view_json(const struct page *p, const struct view *v)
+static struct json_object *mode_json(const struct page *p, const struct ivm_html_sample *s)
 {
-	const struct ivm_group *g = v->group;
+	const struct ivm_group *g = s->group;
 	struct json_object *o = json_object_new_object();
 
 	add(o, "mode", text(modes[g->mode]));
@@ -274,10 +293,9 @@ static struct json_object *view_json(const struct page *p, const struct view *v)
 	add(o, "paths", paths_json(g));
 	add(o, "hist", hist_json(&g->total_hist));
 	add(o, "series", series_json(p, g));
-	add(o, "dots", dots_json(p, &v->sample));
-	add(o, "dots_of", u64(v->sample.seen));
-	add(o, "outliers", slow_json(p, g, v->sample.part, IVM_SAMPLE_PARTS));
-	add(o, "slowest", slow_json(p, g, v->sample.slowest, IVM_SAMPLE_SLOWEST));
+	add(o, "dots", dots_json(p, s));
+	add(o, "outliers", slow_json(p, s->part, IVM_SAMPLE_PARTS));
+	add(o, "slowest", slow_json(p, s->slowest, IVM_SAMPLE_SLOWEST));
 	return o;
 }
 
@@ -359,7 +377,7 @@ static struct json_object *page_json(const struct page *p)
 	unsigned int i;
 
 	for (i = 0; i < p->groups->len; i++)
-		push(all, view_json(p, &p->views[i]));
+		push(all, mode_json(p, &p->samples[i]));
 	add(o, "meta", meta_json(p->r));
 	add(o, "duration", u64(p->duration_ns));
 	add(o, "exact", json_object_new_boolean(ivm_breakdown_is_exact(p->r->breakdown)));
@@ -372,46 +390,42 @@ static struct json_object *page_json(const struct page *p)
 	return o;
 }
 
-/* ---- journeys ---- */
+/* ---- loading ---- */
 
-static struct view *view_of(struct page *p, const struct ivm_journey *j)
+/* Looking for causes is worth while only if something was recorded to find them with */
+static bool has_context(sqlite3 *db)
 {
-	unsigned int i;
+	sqlite3_stmt *stmt = NULL;
+	bool found;
 
-	for (i = 0; i < p->groups->len; i++)
-		if (p->views[i].group->mode == j->mode &&
-		    p->views[i].group->configured == j->configured)
-			return &p->views[i];
-	return NULL;
+	sqlite3_prepare_v2(db, "SELECT 1 FROM slow LIMIT 1", -1, &stmt, NULL);
+	found = stmt && sqlite3_step(stmt) == SQLITE_ROW;
+	sqlite3_finalize(stmt);
+	return found;
 }
 
-static void sample_journey(struct page *p, GRand *random, const struct ivm_journey *j)
+static int load_causes(struct page *p)
 {
-	struct view *v = view_of(p, j);
-	const struct ivm_group *g = v ? v->group : NULL;
-
-	if (j->outcome != IVM_O_DELIVERED || (j->flags & IVM_J_DISORDERED) || !g ||
-	    !g->has_total || !ivm_seen(j, g->from) || !ivm_seen(j, g->to))
-		return;
-	ivm_html_sample_add(&v->sample, random, j, j->t_ns[g->from],
-			    j->t_ns[g->to] - j->t_ns[g->from]);
-}
-
-static int sample_journeys(struct page *p)
-{
-	GRand *random = g_rand_new_with_seed(SEED);
-	struct ivm_cursor *cursor = NULL;
-	struct ivm_journey j;
+	const struct ivm_explain_opts opts = { .count = IVM_SAMPLE_PARTS, .mode = -1 };
+	unsigned int i, k;
 	int err;
 
-	err = ivm_cursor_open(p->r->db, &cursor);
-	while (!err && (err = ivm_cursor_next(cursor, &j)) > 0) {
-		sample_journey(p, random, &j);
-		err = 0;
+	if (!has_context(p->r->db))
+		return 0;
+	err = ivm_explain_load(p->r, &opts, &p->explain);
+	if (err)
+		return err;
+	p->slow = g_hash_table_new(g_int64_hash, g_int64_equal);
+	for (i = 0; i < p->explain->groups->len; i++) {
+		const struct ivm_explain_group *g = g_ptr_array_index(p->explain->groups, i);
+
+		for (k = 0; k < g->slow->len; k++) {
+			struct ivm_slow_journey *s = g_ptr_array_index(g->slow, k);
+
+			g_hash_table_insert(p->slow, &s->j.id, s);
+		}
 	}
-	ivm_cursor_close(cursor);
-	g_rand_free(random);
-	return err;
+	return 0;
 }
 
 static uint64_t meta_u64(const struct ivm_report *r, const char *key)
@@ -434,21 +448,24 @@ static int page_load(struct page *p, const struct ivm_report *r)
 		err = ivm_breakdown_fill(r->breakdown, IVM_BY_MODE | IVM_BY_BLOCK, &p->blocks);
 	if (err)
 		return err;
-	p->views = g_new0(struct view, p->groups->len + 1);
-	for (i = 0; i < p->groups->len; i++) {
-		p->views[i].group = g_ptr_array_index(p->groups, i);
-		ivm_html_sample_init(&p->views[i].sample, p->start_ns, p->duration_ns);
-	}
-	return sample_journeys(p);
+	p->samples = g_new0(struct ivm_html_sample, p->groups->len + 1);
+	for (i = 0; i < p->groups->len; i++)
+		ivm_html_sample_init(&p->samples[i], g_ptr_array_index(p->groups, i), p->start_ns,
+				     p->duration_ns);
+	err = ivm_html_sample_fill(r->db, p->samples, p->groups->len);
+	return err ? err : load_causes(p);
 }
 
 static void page_clear(struct page *p)
 {
 	unsigned int i;
 
-	for (i = 0; p->views && i < p->groups->len; i++)
-		ivm_html_sample_clear(&p->views[i].sample);
-	g_free(p->views);
+	for (i = 0; p->samples && i < p->groups->len; i++)
+		ivm_html_sample_clear(&p->samples[i]);
+	g_free(p->samples);
+	if (p->slow)
+		g_hash_table_destroy(p->slow);
+	ivm_explain_free(p->explain);
 	if (p->groups)
 		g_ptr_array_free(p->groups, TRUE);
 	if (p->blocks)

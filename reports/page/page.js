@@ -277,11 +277,12 @@
 			stroke: color(i), fill: styled('--panel') } });
 		const medians = (i) => ({ stroke: color(i), width: 2, dash: [6, 4], points: { show: false }, spanGaps: true });
 		const shown = timed.reduce((sum, m) => sum + m.dots.length, 0);
-		const all = timed.reduce((sum, m) => sum + m.dots_of, 0);
+		const all = timed.reduce((sum, m) => sum + m.total.count, 0);
 
 		at('dots-note').textContent = shown < all ?
-			`Dots are a random sample of ${int(shown)} out of ${int(all)} journeys, ` +
-			'rings the slowest of each 1/160 of the time. Dashed: median of each block of time, over all journeys.' :
+			`Dots are a sample of ${int(shown)} out of ${int(all)} journeys; ` +
+			'the slowest of each 1/160 of the time has a ring, if it is among the slowest tenth. ' +
+			'Dashed: median of each block of time, over all journeys.' :
 			`Dots are all ${int(all)} journeys. Dashed: median of each block of time.`;
 		legend('legend-time', timed.flatMap((m, i) => [[name(m), i], [`${name(m)}, median`, i, true]]));
 		chart('chart-time', 'Latency over time; the slowest journeys are in the table below', () => ({
@@ -331,22 +332,31 @@
 		at('journey').replaceChildren(
 			make('p', null, make('strong', null, `${us(o.total)} µs`), ` (median ${us(m.total.p50)} µs) · ${facts.join(' · ')}`),
 			make('div', { className: 'scroll', tabIndex: 0, role: 'group', 'aria-label': 'Hops of this interrupt' }, table));
-		if (o.cause)
-			at('journey').append(make('p', null, `Cause: ${o.cause}`));
+		if (o.causes)
+			at('journey').append(make('h3', null, 'Why'), make('ul', null, ...o.causes.map((c) => make('li', null,
+				`${us(c.ns)} µs, ${(100 * c.ns / o.total).toFixed(1)} %: ${c.text || c.kind}`))));
 		at('one').focus({ preventScroll: true });
 		at('one').scrollIntoView({ block: 'nearest' });
 	}
 
+	// What took most of it, if that was observed and is not what such a journey always takes
+	function cause(o) {
+		const main = (o.causes || []).find((c) => !['usual', 'unattributed'].includes(c.kind));
+
+		return main ? `${main.kind} ${us(main.ns)} µs` : unknown;
+	}
+
 	function showSlowest() {
 		const all = timed.flatMap((m) => m.slowest.map((o) => [m, o]));
-		const columns = [['at, s', 1], ['mode'], ['link'], ['from → to'], ['vector', 1], ['receiver'], ['µs', 1], ['']];
+		const columns = [['at, s', 1], ['mode'], ['link'], ['from → to'], ['vector', 1], ['receiver'], ['µs', 1],
+			['cause'], ['']];
 
 		all.sort((a, b) => b[1].total - a[1].total);
 		const worst = timed.map((m) => all.filter((a) => a[0] === m).slice(0, Math.max(4, Math.ceil(12 / timed.length)))).flat()
 			.sort((a, b) => b[1].total - a[1].total);
 		fill(at('slowest'), 'The slowest interrupts of each mode', columns, worst.map(([m, o]) => [(o.t / 1e9).toFixed(6),
 			name(m), o.link, `${o.from} → ${o.to}`, String(o.vector), o.receiver, us(o.total),
-			make('button', { type: 'button', onclick: () => showJourney(m, o),
+			cause(o), make('button', { type: 'button', onclick: () => showJourney(m, o),
 				'aria-label': `Show the waterfall of journey ${o.id}, ${us(o.total)} microseconds` }, 'show')]));
 	}
 
