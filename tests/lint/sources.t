@@ -20,7 +20,7 @@ bare=()
 for file in "${existing[@]}"; do
 	case $file in
 	LICENSE|tests/data/*.txt|tests/data/*.json|tests/data/*.csv) continue ;;
-	reports/page/uplot/*|*.png) continue ;;
+	reports/page/uplot/*|reports/samples/*.txt|*.png) continue ;;
 	esac
 	if ! head -n 4 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later'; then
 		bare+=("$file")
@@ -74,7 +74,7 @@ is "no line of C beyond 100 columns" "$(wide 100 "${kernel_style[@]}")" ''
 mapfile -t qemu_style < <(printf '%s\n' "${existing[@]}" | grep -E '^device/.*\.c$')
 is "no line of device/ beyond 80 columns" "$(wide 80 "${qemu_style[@]}")" ''
 
-mapfile -t texts < <(printf '%s\n' "${existing[@]}" | grep -Ev '\.(png|bin|ivm|patch)$|^LICENSE$|^reports/page/uplot/')
+mapfile -t texts < <(printf '%s\n' "${existing[@]}" | grep -Ev '\.(png|bin|ivm|patch)$|^LICENSE$|^reports/(page/uplot|samples)/')
 is "no trailing blanks" "$(grep -nE '[[:blank:]]+$' "${texts[@]}" | head -n 20)" ''
 # Spelt so that this file does not match itself
 is "nothing is left to do" "$(grep -nwE 'TO''DO|FIX''ME|X''XX' "${texts[@]}" | head -n 20)" ''
