@@ -186,7 +186,8 @@ no_irqfd() {
 
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- late moving moving_flood fanout deferred held_msix held_mask raised_msix \
-	raised_mask raised_qemu init killed relinked wandering both fallback overload churn
+	raised_mask raised_qemu init killed relinked wandering both fallback no_irqfd \
+	overload churn
 for name; do
 	start=$SECONDS
 	$name
