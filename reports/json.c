@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "guest_kernel.h"
 #include "report.h"
 
 static const char *const points[] = IVM_POINT_NAMES;
@@ -427,6 +428,17 @@ static struct json_object *guests(const struct ivm_report *r)
 	return all;
 }
 
+/* Only where there is something: most guests have no kernel */
+static void add_guest_kernel(struct json_object *o, const struct ivm_report *r)
+{
+	struct json_object *rows = ivm_guest_kernel_json(r->db);
+
+	if (!rows || json_object_array_length(rows))
+		json_object_object_add(o, "guest_kernel", rows);
+	else
+		json_object_put(rows);
+}
+
 static struct json_object *baselines(const struct ivm_report *r)
 {
 	struct json_object *all = json_object_new_array();
@@ -470,6 +482,7 @@ int ivm_report_print_json(const struct ivm_report *r, FILE *out)
 	json_object_object_add(o, "vms", vms(r));
 	json_object_object_add(o, "groups", all_groups);
 	json_object_object_add(o, "guest", guests(r));
+	add_guest_kernel(o, r);
 	json_object_object_add(o, "baseline", baselines(r));
 	fputs(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 						JSON_C_TO_STRING_SPACED |

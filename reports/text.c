@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "guest_kernel.h"
 #include "report.h"
 
 #define WIDTH		100
@@ -678,6 +679,8 @@ int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out
 	for (i = 0; i < groups->len && !err; i++)
 		err = print_group(&p, g_ptr_array_index(groups, i));
 	g_ptr_array_free(groups, TRUE);
+	if (!err)
+		err = ivm_guest_kernel_print(r->db, out);
 	print_notes(&p);
 	return err;
 }

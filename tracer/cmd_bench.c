@@ -429,6 +429,22 @@ static int record_direction(struct bench *bench, const char *mode, const struct 
 	return err ? ivm_error(err, "cannot write %s", bench->output) : 0;
 }
 
+/* Of the end itself, not of a direction */
+static int record_kernel(struct bench *bench, const char *mode, const struct ivm_end *end,
+			 const struct ivm_rig_result *result)
+{
+	const struct ivm_guest_result of = { .mode = mode, .link = end->page.name,
+					     .from_vm = end->vm->id };
+	int err;
+
+	err = ivm_recording_add_guest_kernel(bench->recording, &of, "write..ring",
+					     result->leave_ns, result->leave_samples);
+	if (!err)
+		err = ivm_recording_add_guest_kernel(bench->recording, &of, "isr..read",
+						     result->enter_ns, result->enter_samples);
+	return err ? ivm_error(err, "cannot write %s", bench->output) : 0;
+}
+
 static int read_results(struct ivm_rig *rig, struct ivm_rig_result results[IVM_RIG_ENDS])
 {
 	int i;
@@ -467,6 +483,8 @@ static int record_results(struct bench *bench, const char *mode, struct ivm_rig 
 		err = record_direction(bench, mode, ends[IVM_RIG_PING], ping, pong);
 	if (!err)
 		err = record_direction(bench, mode, ends[IVM_RIG_PONG], pong, ping);
+	for (i = 0; i < IVM_RIG_ENDS && !err; i++)
+		err = record_kernel(bench, mode, ends[i], &results[i]);
 	for (i = 0; i < IVM_RIG_ENDS; i++)
 		ivm_rig_result_clear(&results[i]);
 	return err;

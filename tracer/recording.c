@@ -54,6 +54,8 @@ static const char schema[] =
 	" handled INTEGER NOT NULL, rtt_count INTEGER);"
 	"CREATE TABLE guest_rtt (guest INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
 	"CREATE INDEX guest_rtt_by_guest ON guest_rtt (guest);"
+	"CREATE TABLE guest_kernel (mode TEXT NOT NULL, link TEXT NOT NULL, vm INTEGER NOT NULL,"
+	" hop TEXT NOT NULL, ns INTEGER NOT NULL);"
 	"CREATE TABLE baselines (id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
 	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
 	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
@@ -719,6 +721,27 @@ int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_resu
 	       g->sent, g->handled, g->rtt_ns ? g->rtt_count : 0);
 	return add_samples(r, "INSERT INTO guest_rtt VALUES (?,?)", g->rtt_ns,
 			   g->rtt_ns ? g->rtt_samples : 0);
+}
+
+/**
+ * ivm_recording_add_guest_kernel() - what the kernel of a guest added, by its own clock
+ * @r: the recording
+ * @g: mode, link and VM
+ * @hop: "write..ring" or "isr..read"
+ * @ns: samples
+ * @samples: how many
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_guest_kernel(struct ivm_recording *r, const struct ivm_guest_result *g,
+				   const char *hop, const uint64_t *ns, uint64_t samples)
+{
+	uint64_t i;
+
+	for (i = 0; i < samples; i++)
+		insert(r, "INSERT INTO guest_kernel (mode, link, vm, hop, ns) VALUES (?,?,?,?,?)",
+		       "ttiti", g->mode, g->link, (uint64_t)g->from_vm, hop, ns[i]);
+	return r->err;
 }
 
 /**

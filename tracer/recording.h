@@ -104,6 +104,8 @@ int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outc
 int ivm_recording_add_counts(struct ivm_recording *r, const struct ivm_counts *c);
 int ivm_recording_add_assembly(struct ivm_recording *r, const struct ivm_assemble *a);
 int ivm_recording_add_guest(struct ivm_recording *r, const struct ivm_guest_result *g);
+int ivm_recording_add_guest_kernel(struct ivm_recording *r, const struct ivm_guest_result *g,
+				   const char *hop, const uint64_t *ns, uint64_t samples);
 int ivm_recording_add_baseline(struct ivm_recording *r, const struct ivm_baseline *b);
 int ivm_recording_add_own_cost(struct ivm_recording *r, const struct ivm_own_cost *c);
 int ivm_recording_add_probe_cost(struct ivm_recording *r, const char *mode, const char *hook,
