@@ -14,7 +14,7 @@ build=$1 here=$2 out=$3 accel=$4 series=$5 scale=$6
 shift 6
 guest=$build/guest/linux-$series
 dir=$(mktemp -d)
-limit=$((150 + 30 * scale))
+limit=$((250 + 30 * scale))
 pids=()
 relay_pid=
 trap 'stop; rm -rf "$dir"' EXIT
@@ -49,7 +49,7 @@ vm() {
 		-no-reboot -L "$build/qemu/share" -bios "$build/qemu/share/qboot.rom" \
 		-chardev stdio,id=com,signal=off -serial chardev:com -kernel "$guest/vmlinuz" \
 		-initrd "$dir/initrd" \
-		-append "console=ttyS0 loglevel=5 panic=-1 oops=panic -- $1 $2 $scale" \
+		-append "console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check -- $1 $2 $scale" \
 		-chardev "socket,id=l,path=$4" \
 		-device "ivm-mailbox,chardev=l,link=$2,mode=$3,vectors=$vectors,shmem=16M" \
 		< /dev/null > "$out/$name.$1" 2> "$out/$name.$1.err" &
