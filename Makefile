@@ -9,7 +9,7 @@
 # Variables: V=1 shows commands, O=DIR puts build products elsewhere, DESTDIR and
 # prefix for install, QEMU_SRC=DIR builds the device in a tree of your own,
 # SANITIZE=1 builds tracer and tests with ASan and UBSan, RIG=native|lab and
-# KERNEL=6.1|6.12 choose where `bench` runs.
+# KERNEL=6.1|6.12 choose where `bench` runs, GUEST=linux what in.
 
 O          ?= .output
 V          ?= 0
@@ -73,10 +73,11 @@ deps:
 RIG    ?= $(shell if [ -w /dev/kvm ]; then echo native; else echo lab; fi)
 KERNEL ?= 6.1
 BENCH  ?=
+GUEST  ?=
 
 bench: deps
-	$(Q)$(MAKE) --no-print-directory -s device guest tracer
-	$(Q)tests/vm/bench.sh $(O) $(RIG) $(KERNEL) $(BENCH)
+	$(Q)$(MAKE) --no-print-directory -s device guest tracer $(if $(GUEST),guest-linux)
+	$(Q)tests/vm/bench.sh $(O) $(RIG) $(KERNEL) $(if $(GUEST),--guest $(GUEST)) $(BENCH)
 
 # One closing line for both halves, whichever fails
 test: deps

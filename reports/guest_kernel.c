@@ -78,8 +78,8 @@ static int read_rows(sqlite3 *db, GPtrArray *rows)
 	uint64_t ns;
 	int rc;
 
-	rc = sqlite3_prepare_v2(db, "SELECT k.mode, k.link, k.vm, coalesce(v.name, '?'), k.hop, k.ns"
-				" FROM guest_kernel k LEFT JOIN vms v ON v.id = k.vm"
+	rc = sqlite3_prepare_v2(db, "SELECT k.mode, k.link, k.vm, coalesce(v.name, '?'), k.hop,"
+				" k.ns FROM guest_kernel k LEFT JOIN vms v ON v.id = k.vm"
 				" ORDER BY k.vm, k.mode, k.link, k.hop DESC", -1, &stmt, NULL);
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
 		rc = sqlite3_step(stmt);

@@ -31,3 +31,15 @@ guest-linux: $(LINUX_SERIES:%=$(O)/guest/linux-%/initrd)
 
 .PHONY: guest-linux
 -include $(ivm_tool_obj:.o=.d)
+
+# What DKMS wants: dkms add $(O)/guest/dkms && dkms install ivm_mailbox/1.0
+$(O)/guest/dkms/dkms.conf: $(linux_guest_src) guest/linux/dkms.conf
+	$(call msg,DKMS,$@)
+	$(Q)mkdir -p $(@D)/linux/example
+	$(Q)cp guest/ivm-shmem.h $(@D)
+	$(Q)cp guest/linux/*.[ch] guest/linux/Kbuild device/ivm-regs.h $(@D)/linux
+	$(Q)cp guest/linux/example/* $(@D)/linux/example
+	$(Q)cp guest/linux/dkms.conf $@
+
+dkms: $(O)/guest/dkms/dkms.conf
+.PHONY: dkms

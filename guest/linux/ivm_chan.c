@@ -64,7 +64,6 @@ u32 ivm_chan_ring(struct ivm_chan *chan, u64 *tsc)
 	*tsc = get_cycles();
 	ivm_write(ivm, IVM_DOORBELL(chan->index), cookie);
 	atomic64_inc(&chan->rung);
-	WRITE_ONCE(chan->ring_tsc, *tsc);
 	ivm_stamp(ivm, IVM_STAMP_RING, cookie, chan->index, *tsc);
 	local_irq_restore(flags);
 	trace_ivm_doorbell_ring(ivm->number, chan->index, cookie, *tsc);
@@ -219,6 +218,7 @@ int ivm_chan_send_locked(struct ivm_chan *chan, const void *data, u32 bytes)
 	chan->sent++;
 	trace_ivm_send(chan->ivm->number, chan->index, bytes, chan->ring.tx_head);
 	ivm_chan_ring(chan, &tsc);
+	WRITE_ONCE(chan->ring_tsc, tsc);
 	return 0;
 }
 

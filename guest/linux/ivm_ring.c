@@ -167,7 +167,7 @@ static size_t session(const struct ivm_layout *l, u32 channel)
 #define PEER_SESSION(r, name)	(session(&(r)->peer_layout, (r)->channel) + \
 				 offsetof(struct ivm_lane_session, name))
 
-static void *own_slot(const struct ivm_ring *r, u32 index)
+static u8 *own_slot(const struct ivm_ring *r, u32 index)
 {
 	const struct ivm_layout *l = r->own_layout;
 

@@ -46,7 +46,7 @@ struct ivm_stats {
 	__u64 failed;		/* accepted, not known to have been taken by the peer */
 	__u64 full;		/* writes that found no room */
 	__u64 resets;		/* the peer's ring made no sense */
-	__u64 ring_tsc;		/* of the newest doorbell, just before it */
+	__u64 ring_tsc;		/* just before the doorbell of the newest message */
 	__u64 irq_tsc;		/* of the newest interrupt, at entry of its handler */
 };
 
