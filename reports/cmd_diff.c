@@ -28,10 +28,9 @@ static const GOptionEntry entries[] = {
 	{ "baseline", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &args.baseline,
 	  "A further run of side A; may be given more than once", "FILE" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
-	  "Compare by mode (default), link, direction, vector, phase, path, ...", "WHAT" },
+	  "Compare by mode (default), link, direction, vector, ...", "WHAT" },
 	{ "fail-over", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &args.fail_over,
-	  "Exit with 2 if HOP (a name, total, or hop for any) surely got slower by more:"
-	  " total:p99=5%",
+	  "Exit with 2 if a hop surely got slower by more: total:p99=5%",
 	  "HOP[:STAT]=LIMIT" },
 	{ "confidence", 0, 0, G_OPTION_ARG_FILENAME, &args.confidence,
 	  "That all intervals hold, 50 to 99 (default 95)", "PERCENT" },

@@ -62,7 +62,7 @@ static const struct format formats[] = {
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default), json (schema ivmtrace-report/1), csv, html, perfetto or openmetrics",
+	  "text (default), json, csv, html, perfetto or openmetrics",
 	  "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
 	  "Group by direction (default), link, mode, path, ... (text, csv)", "WHAT" },

@@ -109,7 +109,8 @@ static char *make_query(const struct ivm_html_sample *samples, unsigned int coun
 static void add_row(sqlite3_stmt *stmt, struct ivm_html_sample *samples)
 {
 	struct ivm_html_sample *s = &samples[sqlite3_column_int(stmt, 0)];
-	sqlite3_int64 from_ns = sqlite3_column_int64(stmt, 3), to_ns = sqlite3_column_int64(stmt, 4);
+	sqlite3_int64 from_ns = sqlite3_column_int64(stmt, 3);
+	sqlite3_int64 to_ns = sqlite3_column_int64(stmt, 4);
 	struct ivm_dot dot = { .id = (uint64_t)sqlite3_column_int64(stmt, 1),
 			       .t_ns = (uint64_t)from_ns };
 

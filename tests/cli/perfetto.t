@@ -36,6 +36,6 @@ check "odd names, missing threads, times out of order: as recorded" "$tmp/odd.iv
 sqlite3 "$tmp/odd.ivm" "UPDATE journeys SET accept = -1 WHERE id = 7"
 fails "a time that none can be" 1 damaged report --format perfetto -o "$tmp/no.pftrace" "$tmp/odd.ivm"
 is "nothing is left of a trace that failed" "$(find "$tmp" -name 'no.pftrace*')" ''
-fails "grouping is for text" 1 'only text has groups' report --format perfetto --by mode "$tmp/lab.ivm"
+fails "grouping is for text" 1 'have groups of any kind' report --format perfetto --by mode "$tmp/lab.ivm"
 
 done_testing
