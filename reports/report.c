@@ -271,8 +271,8 @@ static int read_all_rtt(struct ivm_report *r)
 
 	for (i = 0; i < r->guests->len && !err; i++) {
 		g = g_ptr_array_index(r->guests, i);
-		err = read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest = ?2", NULL, g->id, 0,
-			       &g->rtt.stat);
+		err = read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest = ?2", NULL,
+			       g->id, 0, &g->rtt.stat);
 	}
 	for (i = 0; i < r->baselines->len && !err; i++) {
 		b = g_ptr_array_index(r->baselines, i);
@@ -301,15 +301,15 @@ int ivm_report_rtt(const struct ivm_report *r, const char *mode, uint32_t from_e
 	memset(rtt, 0, sizeof(*rtt));
 	for (i = 0; i < r->guests->len; i++) {
 		g = g_ptr_array_index(r->guests, i);
-		if (strcmp(g->mode, mode) || (from_end && g->from_end != from_end && g->from_end != or_end) ||
-		    !g->rtt.measured)
+		if (strcmp(g->mode, mode) || !g->rtt.measured ||
+		    (from_end && g->from_end != from_end && g->from_end != or_end))
 			continue;
 		rtt->measured = true;
 		rtt->count += g->rtt.count;
 	}
 	return read_rtt(r->db, "SELECT rtt_ns FROM guest_rtt WHERE guest IN (SELECT id FROM guests"
-			       " WHERE mode = ?1 AND (?2 = 0 OR from_end IN (?2, ?3)))", mode, from_end, or_end,
-			&rtt->stat);
+			       " WHERE mode = ?1 AND (?2 = 0 OR from_end IN (?2, ?3)))",
+			mode, from_end, or_end, &rtt->stat);
 }
 
 /* ---- what contradicts ---- */

@@ -149,8 +149,8 @@ static int read_perf_data(struct import *i, const char *path)
 		return -errno;
 	if (!pid) {
 		dup2(out[1], STDOUT_FILENO);
-		execlp("perf", "perf", "script", "--force", "--ns", "--show-lost-events", "-i", path, "-F",
-		       "comm,pid,tid,cpu,time,event,trace", (char *)NULL);
+		execlp("perf", "perf", "script", "--force", "--ns", "--show-lost-events", "-i",
+		       path, "-F", "comm,pid,tid,cpu,time,event,trace", (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);

@@ -30,7 +30,7 @@
 #define SEC_NS		1000000000ull
 #define VM_CHECK_NS	(2 * SEC_NS)	/* for new link pages of a VM */
 #define OTHER_CHECK_NS	(3 * SEC_NS)	/* ... of a process that may become one */
-#define CHECK_AGE	4		/* the young are looked at after so small a part of their age */
+#define CHECK_AGE	4		/* the young wait for so small a part of their age */
 #define CHECK_REST	100		/* times as long as a check took, before the next */
 #define LIST_NS		(3 * SEC_NS)	/* between looks at all of /proc at the latest */
 #define YOUNG_NS	(10 * SEC_NS)	/* a VM may still be setting up its devices */
@@ -906,7 +906,8 @@ static void read_wires(struct ivm_discover *d, uint64_t now_ns)
 	gaps = ivm_irqfds_gaps(d->irqfds);
 	if (!gaps->lost && !gaps->torn) {
 		wires = ivm_wires_new(records);
-		d->wires_unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns, d->settled_ns);
+		d->wires_unsettled = ivm_ivshmem_ends_refresh(d->ivshmem, wires, now_ns,
+							      d->settled_ns);
 		check_wires(d, wires, now_ns);
 		ivm_wires_free(wires);
 	}

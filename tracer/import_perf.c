@@ -197,7 +197,8 @@ static bool parse_ipi(const char *text, uint64_t args[])
 static bool parse_work(const char *text, uint64_t args[])
 {
 	args[1] = has(text, "irqfd_inject") ? IVM_RECORDS_INJECT : 0;
-	return after(text, "work struct=", 16, &args[0]) || after(text, "work struct ", 16, &args[0]);
+	return after(text, "work struct=", 16, &args[0]) ||
+	       after(text, "work struct ", 16, &args[0]);
 }
 
 static bool parse_fd(const char *text, uint64_t args[])
