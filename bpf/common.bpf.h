@@ -154,4 +154,18 @@ int name##_btf(__u64 *ctx)						\
 }									\
 static __always_inline void on_##name(__u64 *ctx, __u64 now_ns)
 
+/*
+ * To the kernel 0 means that nobody else shall see the event: perf(1) beside us
+ * would get none.  Raw programs have no such say.
+ */
+#define IVM_SYSCALL(name, record)					\
+static __always_inline void on_##name(record *ctx, __u64 now_ns);	\
+SEC("tp/syscalls/" #name)						\
+int name##_tp(record *ctx)						\
+{									\
+	on_##name(ctx, bpf_ktime_get_ns());				\
+	return 1;							\
+}									\
+static __always_inline void on_##name(record *ctx, __u64 now_ns)
+
 #endif /* IVM_COMMON_BPF_H */

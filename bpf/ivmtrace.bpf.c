@@ -625,24 +625,21 @@ static __always_inline void write_begins(struct ivm_task *me, const struct ivm_w
 		open_write(me, writer, &e);
 }
 
-SEC("tp/syscalls/sys_enter_write")
-int sys_enter_write_tp(struct sys_enter_record *ctx)
+IVM_SYSCALL(sys_enter_write, struct sys_enter_record)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
 	struct ivm_task *me = begin(IVM_HOOK_WRITE);
 	struct ivm_writer *writer = find_writer(ctx->args[0]);
 	struct ivm_event e;
 
 	if (writer) {
 		write_begins(me, writer, ctx, now_ns);
-		return 0;
+		return;
 	}
 	if (!has_open(me))
-		return 0;
+		return;
 	make_event(&e, me, now_ns, IVM_EV_WRITE, 0, 0, ctx->args[0]);
 	if (streams || is_open_eventfd(me, ctx->args[0]))
 		sender_event(me, IVM_HOOK_WRITE, &e);
-	return 0;
 }
 
 /* The socket call that the thread is about to make, if it is one of a link's */
@@ -676,10 +673,8 @@ static __always_inline void send_ring(struct ivm_task *me, const struct ivm_sock
 	}
 }
 
-SEC("tp/syscalls/sys_enter_sendmsg")
-int sys_enter_sendmsg_tp(struct sys_enter_record *ctx)
+IVM_SYSCALL(sys_enter_sendmsg, struct sys_enter_record)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
 	struct ivm_task *me = begin(IVM_HOOK_SENDMSG);
 	struct ivm_socket *socket = socket_call(me, ctx);
 	struct ivm_user_iovec iov = {};
@@ -687,7 +682,7 @@ int sys_enter_sendmsg_tp(struct sys_enter_record *ctx)
 	struct ivm_event e;
 
 	if (!socket)
-		return 0;
+		return;
 	if (first_iovec(me->msg, &iov))
 		read_rings(socket, 0, iov.base, iov.bytes, &rings);
 	make_event(&e, me, now_ns, IVM_EV_SENDMSG, rings.first, rings.last, me->fd);
@@ -696,7 +691,6 @@ int sys_enter_sendmsg_tp(struct sys_enter_record *ctx)
 		stream(IVM_HOOK_SENDMSG, &e);
 	else
 		send_ring(me, socket, &e);
-	return 0;
 }
 
 /* The send is over: the RING is in the socket, or there was no room for it */
@@ -716,17 +710,15 @@ static __always_inline void end_send(struct ivm_task *me, const struct ivm_event
 	j->id = 0;
 }
 
-SEC("tp/syscalls/sys_exit_sendmsg")
-int sys_exit_sendmsg_tp(struct sys_exit_record *ctx)
+IVM_SYSCALL(sys_exit_sendmsg, struct sys_exit_record)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
 	struct ivm_task *me = begin(IVM_HOOK_SENDMSG_RET);
 	struct ivm_socket *socket = socket_return(me);
 	struct ivm_user_iovec iov = {};
 	struct ivm_event e;
 
 	if (!socket)
-		return 0;
+		return;
 	if (ctx->ret > 0 && first_iovec(me->msg, &iov))
 		advance(socket, 0, iov.base, ctx->ret);
 	make_event(&e, me, now_ns, IVM_EV_SENDMSG_RET, ctx->ret, 0, me->fd);
@@ -735,20 +727,15 @@ int sys_exit_sendmsg_tp(struct sys_exit_record *ctx)
 		stream(IVM_HOOK_SENDMSG_RET, &e);
 	else
 		end_send(me, &e);
-	return 0;
 }
 
-SEC("tp/syscalls/sys_enter_recvmsg")
-int sys_enter_recvmsg_tp(struct sys_enter_record *ctx)
+IVM_SYSCALL(sys_enter_recvmsg, struct sys_enter_record)
 {
 	socket_call(begin(IVM_HOOK_RECVMSG), ctx);
-	return 0;
 }
 
-SEC("tp/syscalls/sys_exit_recvmsg")
-int sys_exit_recvmsg_tp(struct sys_exit_record *ctx)
+IVM_SYSCALL(sys_exit_recvmsg, struct sys_exit_record)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
 	struct ivm_task *me = begin(IVM_HOOK_RECVMSG_RET);
 	struct ivm_socket *socket = socket_return(me);
 	struct ivm_user_iovec iov = {};
@@ -756,7 +743,7 @@ int sys_exit_recvmsg_tp(struct sys_exit_record *ctx)
 	struct ivm_event e;
 
 	if (!socket)
-		return 0;
+		return;
 	if (ctx->ret > 0 && first_iovec(me->msg, &iov)) {
 		read_rings(socket, 1, iov.base, ctx->ret, &rings);
 		advance(socket, 1, iov.base, ctx->ret);
@@ -765,7 +752,6 @@ int sys_exit_recvmsg_tp(struct sys_exit_record *ctx)
 	me->fd = -1;
 	if (ctx->ret > 0)
 		receive_rings(me, &e);
-	return 0;
 }
 
 /* ---- which threads are followed ---- */
