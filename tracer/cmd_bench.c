@@ -104,7 +104,7 @@ static const GOptionEntry entries[] = {
 	{ "qemu", 0, 0, G_OPTION_ARG_FILENAME, &args.qemu,
 	  "QEMU with ivm-mailbox, default $IVM_QEMU or the one built here", "PATH" },
 	{ "guest", 0, 0, G_OPTION_ARG_FILENAME, &args.guest,
-	  "Guest payload, default $IVM_GUEST or the one built here; or linux, linux-SERIES",
+	  "Guest payload, default $IVM_GUEST or the built one; linux or linux-SERIES",
 	  "PATH" },
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
 	  "text (default) or json, schema ivmtrace-report/1", "FORMAT" },

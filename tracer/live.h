@@ -33,7 +33,7 @@ struct ivm_live {
 	{ "link", 0, 0, G_OPTION_ARG_FILENAME, &(live)->link_text,			\
 	  "Only the link of this name; * and ? are wildcards", "LINK" },		\
 	{ "vm", 0, 0, G_OPTION_ARG_FILENAME, &(live)->vm_text,				\
-	  "Only links with an end in this VM, by name or number of 'ivmtrace list'",	\
+	  "Only links with an end in this VM: its name, or number in 'list'",		\
 	  "VM" },									\
 	{ "buffer", 'm', 0, G_OPTION_ARG_FILENAME, &(live)->buffer_text,		\
 	  "Size of the ring buffer (default: 64M)", "SIZE" },				\
