@@ -184,6 +184,54 @@ no_irqfd() {
 	refusing no_irqfd irqfd pong
 }
 
+# The reader stands still while its small buffer overflows
+overload() {
+	pair overload mode=direct,vectors=2 pattern=flood "pattern=flood count=5000"
+	wait_said ready overload-pong overload-ping && recorded overload -m 64K || return 1
+	kill -STOP "$record_pid"
+	go overload-pong overload-ping
+	wait_said 'done' overload-pong overload-ping
+	kill -CONT "$record_pid"
+	finish overload overload-pong
+}
+
+# More VMs than there is room for, one pair after the other
+churn() {
+	local round
+
+	export IVM_LIMITS=7,8
+	record "$out/churn.ivm" --link churn -d 300 || return 1
+	unset IVM_LIMITS
+	for round in 1 2 3 4 5; do
+		pair churn mode=direct,vectors=1 pattern=pingpong "pattern=pingpong count=100"
+		wait_said ready churn-pong churn-ping &&
+			wait_for "round $round" followed churn $round || return 1
+		go churn-pong churn-ping
+		wait_said 'done' churn-pong churn-ping || return 1
+		[ $round -lt 5 ] || break
+		sleep 1
+		vm_stop churn-pong churn-ping
+		sleep 1
+	done
+	finish churn churn-pong
+}
+
+# followed NAME TIMES: so often has the recording of NAME said that it follows the link
+followed() {
+	[ "$(grep -c "following link $1 " "$out/$1.ivm.log")" -ge "$2" ]
+}
+
+# vm_stop NAME...: their QEMUs end, and there may be others of that name
+vm_stop() {
+	local name
+
+	for name; do
+		forget "$name"
+		rm -f "$dir/$name".*
+	done
+	rm -f "$dir"/*.sock
+}
+
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- late moving moving_flood fanout deferred held_msix held_mask raised_msix \
 	raised_mask raised_qemu init killed relinked wandering both fallback no_irqfd \
