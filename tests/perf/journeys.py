@@ -54,6 +54,20 @@ class Cost:
         table(self.costs, self.journeys)
 
 
+def empty_ns(pair, probes, seconds):
+    """The same for programs that do nothing at the same hooks: calling and measuring them."""
+    with Recorder("clones") as recorder:
+        probes.ask(f"clone {recorder.pid}")
+    probes.ask("attach")
+    probes.ask("stats on")
+    before = probes.costs()
+    done = pair.measure(seconds)
+    costs = difference(probes.costs(), before)
+    probes.ask("stats off")
+    probes.ask("detach")
+    return sum(ns for _, ns in costs.values()) / done.sent
+
+
 def main(figures, _seed, quick):
     seconds = 2 if quick else 8
     say("journeys: direct mode, run times of all programs of `record`")
@@ -62,11 +76,14 @@ def main(figures, _seed, quick):
             time.sleep(0.5)
             flood = Cost(pair, probes, seconds, "flood")
             flood.tell("flood")
+            empty = empty_ns(pair, probes, seconds)
+            say(f"  flood, empty programs at the same hooks: {empty:.0f} ns a journey")
         with Pair("pingpong") as pair:
             time.sleep(0.5)
             paced = Cost(pair, probes, seconds, "pingpong")
             paced.tell("ping-pong")
     figures["ns_per_journey"] = f"{flood.bpf_ns:.0f}"
+    figures["ns_per_journey_empty"] = f"{empty:.0f}"
     figures["ns_per_journey_pingpong"] = f"{paced.bpf_ns:.0f}"
     figures["reader_ns_per_journey"] = f"{flood.reader_ns:.0f}"
     figures["flood_journeys_per_s"] = f"{flood.journeys / flood.seconds:.0f}"
