@@ -6,7 +6,8 @@
 #   delays.sh native|lab-6.1|lab-6.12 MS [NAME...]   all of delays.txt unless told
 #
 # COUNT times each (50).  A busy host delays what it likes, too: a disturbance that fails is
-# tried again, twice at the most.  What the tracer puts into a wrong row fails each time.
+# tried again, twice at the most, and what failed is printed.  So a tracer that is wrong now and
+# then is not found here, but by the counts and cookies of the other tests.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
