@@ -112,7 +112,12 @@ def bpftrace(events):
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            # It takes its probes away one by one; without it the kernel does
+            process.kill()
+            process.communicate()
 
 
 def find_events(hooks):

@@ -46,8 +46,7 @@ one_mode() {
 
 	pair "$link" "mode=$mode" "pattern=rate=$rate" "pattern=rate=$rate count=$count"
 	wait_said ready "$link-pong" "$link-ping" || return 1
-	# A BPF program on a system call's tracepoint hides it from perf
-	record "$out/$mode.ivm" --backend tracefs --raw "$out/$mode.events" --link "$link" ||
+	record "$out/$mode.ivm" --raw "$out/$mode.events" --link "$link" ||
 		return 1
 	start_tracer "$out/$mode.trace"
 	wait_for "$tracer" test -e "$dir/tracing" || return 1
