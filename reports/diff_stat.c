@@ -9,6 +9,7 @@
  * their blocks tell, so that counts as well.  Two intervals make one of the
  * ratio by the method of Zou and Donner.
  */
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 
 #include "diff_stat.h"
@@ -212,6 +213,27 @@ static unsigned int free_differences(const struct ivm_sample *s)
 
 /* ---- figures of one side ---- */
 
+/*
+ * Value that Student's t exceeds with probability @tail, below 0.5.  By bisection: GSL's
+ * own inverse ends the program where it does not converge.
+ */
+static double student_quantile(double tail, double df)
+{
+	double low = 0, high = 1, middle;
+	int i;
+
+	while (gsl_cdf_tdist_Q(high, df) > tail && high < 1e9)
+		high *= 2;
+	for (i = 0; i < 100; i++) {
+		middle = (low + high) / 2;
+		if (gsl_cdf_tdist_Q(middle, df) > tail)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (low + high) / 2;
+}
+
 struct limits {
 	double value, low, high;
 };
@@ -228,7 +250,7 @@ static struct limits mean_limits(const struct ivm_sample *s, double error)
 {
 	double mean = (double)s->all.sum_ns / (double)s->all.count;
 	struct variance v = sample_variance(s, mean_influence, &mean);
-	double reach = ivm_student_quantile(error / 2, v.df) * sqrt(v.value) /
+	double reach = student_quantile(error / 2, v.df) * sqrt(v.value) /
 		       (double)s->all.count;
 	double factor = exp(mean > 0 ? reach / mean : 0);
 
@@ -300,7 +322,7 @@ static struct limits percentile_limits(const struct ivm_sample *s, unsigned int 
 	/* Any place in the bucket may be the right one: the less certain edge counts */
 	if (above.value > v.value)
 		v = above;
-	reach = v.value > 0 ? ivm_student_quantile(error / 2, v.df) * sqrt(v.value) /
+	reach = v.value > 0 ? student_quantile(error / 2, v.df) * sqrt(v.value) /
 			      (double)h->count : 0;
 	l.low = (double)MAX(bucket_of(h, move_share(share, -reach)), h->min_ns);
 	most = move_share(share, reach);
@@ -390,68 +412,4 @@ double ivm_superiority(const struct ivm_hist *a, const struct ivm_hist *b)
 
 	ivm_hist_each(b, count_wins, &p);
 	return p.wins / ((double)a->count * (double)b->count);
-}
-
-/* ---- Student's t ---- */
-
-/* Continued fraction of the incomplete beta function: DLMF 8.17.22, after Lentz */
-static double beta_fraction(double a, double b, double x)
-{
-	const double tiny = 1e-300;
-	double c = 1, d = 1 - (a + b) * x / (a + 1), h, term;
-	int i;
-
-	d = 1 / (fabs(d) < tiny ? tiny : d);
-	h = d;
-	for (i = 1; i <= 300; i++) {
-		term = i * (b - i) * x / ((a + 2 * i - 1) * (a + 2 * i));
-		d = 1 + term * d;
-		c = 1 + term / c;
-		d = 1 / (fabs(d) < tiny ? tiny : d);
-		c = fabs(c) < tiny ? tiny : c;
-		h *= d * c;
-		term = -(a + i) * (a + b + i) * x / ((a + 2 * i) * (a + 2 * i + 1));
-		d = 1 + term * d;
-		c = 1 + term / c;
-		d = 1 / (fabs(d) < tiny ? tiny : d);
-		c = fabs(c) < tiny ? tiny : c;
-		h *= d * c;
-		if (fabs(d * c - 1) < 1e-14)
-			break;
-	}
-	return h;
-}
-
-static double incomplete_beta(double a, double b, double x)
-{
-	double front;
-
-	if (x <= 0 || x >= 1)
-		return x >= 1;
-	front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
-	if (x < (a + 1) / (a + b + 2))
-		return front * beta_fraction(a, b, x) / a;
-	return 1 - front * beta_fraction(b, a, 1 - x) / b;
-}
-
-static double student_tail(double t, double df)
-{
-	return incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2;
-}
-
-double ivm_student_quantile(double tail, double df)
-{
-	double low = 0, high = 1, middle;
-	int i;
-
-	while (student_tail(high, df) > tail && high < 1e9)
-		high *= 2;
-	for (i = 0; i < 100; i++) {
-		middle = (low + high) / 2;
-		if (student_tail(middle, df) > tail)
-			low = middle;
-		else
-			high = middle;
-	}
-	return (low + high) / 2;
 }

@@ -88,7 +88,4 @@ bool ivm_shift_is_significant(const struct ivm_shift *shift);
  */
 double ivm_superiority(const struct ivm_hist *a, const struct ivm_hist *b);
 
-/* Value that Student's t exceeds with probability @tail, below 0.5; @df above 0 */
-double ivm_student_quantile(double tail, double df);
-
 #endif /* IVM_DIFF_STAT_H */
