@@ -89,7 +89,8 @@ int ivm_facts_load(sqlite3 *db, GPtrArray **facts)
 	return -EBADMSG;
 }
 
-const char *ivm_facts_find(const GPtrArray *facts, const char *vm, const char *key)
+/* NULL if there is none; @vm NULL for the host */
+static const char *find_fact(const GPtrArray *facts, const char *vm, const char *key)
 {
 	guint i;
 
@@ -139,7 +140,7 @@ char *ivm_facts_summary(const GPtrArray *facts)
 		return NULL;
 	line = g_string_new(NULL);
 	for (i = 0; i < G_N_ELEMENTS(words); i++)
-		add_word(line, words[i][1], ivm_facts_find(facts, NULL, words[i][0]));
+		add_word(line, words[i][1], find_fact(facts, NULL, words[i][0]));
 	add_versions(line, facts);
 	return g_string_free(line, FALSE);
 }

@@ -34,9 +34,6 @@ struct ivm_fact_change {
  */
 int ivm_facts_load(sqlite3 *db, GPtrArray **facts);
 
-/* NULL if there is none; @vm NULL for the host */
-const char *ivm_facts_find(const GPtrArray *facts, const char *vm, const char *key);
-
 /* "AMD EPYC, CPUs 0-1, QEMU 7.2.22": what a reader looks for first; NULL without facts */
 char *ivm_facts_summary(const GPtrArray *facts);
 

@@ -132,7 +132,6 @@ struct stream *assemble_stream(struct ivm_assemble *a, const struct ivm_end *to)
 struct ivm_counts *assemble_counts_of(struct ivm_assemble *a, const struct ivm_journey *j);
 struct thread *assemble_receiver(struct ivm_assemble *a, const struct ivm_journey *j);
 struct ivm_journey *assemble_find_id(const GQueue *queue, uint64_t id);
-gpointer assemble_target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
 GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create);
 struct raises *assemble_raises(struct ivm_assemble *a, uint32_t to_end, uint32_t vector);
 void assemble_queue_by_id(GQueue *queue, struct ivm_journey *j);

@@ -114,7 +114,7 @@ static bool raises_same(const struct ivm_linkpage_vector *a, const struct ivm_li
  * What waits for a vector waits for its message.  A device has an end towards each
  * of its peers, and all of them receive on the same vectors.
  */
-gpointer assemble_target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t vector)
+static gpointer target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t vector)
 {
 	const struct ivm_end *to = ivm_topology_end(a->topology, to_end);
 	uint32_t v;
@@ -136,7 +136,7 @@ gpointer assemble_target_key(struct ivm_assemble *a, uint32_t to_end, uint32_t v
 
 GQueue *assemble_held(struct ivm_assemble *a, uint32_t to_end, uint32_t vector, bool create)
 {
-	gpointer key = assemble_target_key(a, to_end, vector);
+	gpointer key = target_key(a, to_end, vector);
 	GQueue *held = g_hash_table_lookup(a->held, key);
 
 	if (!held && create) {

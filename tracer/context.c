@@ -274,14 +274,9 @@ void ivm_context_journey(struct ivm_context *c, const struct ivm_topology *t,
 	ivm_slowest_journey(c->slowest, j, &actors);
 }
 
-uint64_t ivm_context_lost(const struct ivm_context *c)
-{
-	return c->skel->bss->lost;
-}
-
 int ivm_context_write(struct ivm_context *c, struct ivm_recording *recording)
 {
-	int err = ivm_recording_add_lost(recording, "context", ivm_context_lost(c));
+	int err = ivm_recording_add_lost(recording, "context", c->skel->bss->lost);
 
 	if (!err)
 		err = ivm_recording_set(recording, "context", "on");

@@ -26,8 +26,6 @@ void ivm_context_disarm(struct ivm_context *c);
 int ivm_context_poll(struct ivm_context *c);
 void ivm_context_journey(struct ivm_context *c, const struct ivm_topology *t,
 			 const struct ivm_journey *j);
-/* Intervals for which there was no room */
-uint64_t ivm_context_lost(const struct ivm_context *c);
 int ivm_context_write(struct ivm_context *c, struct ivm_recording *recording);
 
 #endif /* IVM_TRACER_CONTEXT_H */

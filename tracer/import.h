@@ -25,9 +25,6 @@ struct ivm_import {
 int ivm_import_perf_text(struct ivm_import *i, FILE *in);
 int ivm_import_trace_dat(struct ivm_import *i, const char *path);
 
-/* One line of 'perf script': 1 a record, 0 none of ours, -EINVAL one that is damaged */
-int ivm_import_perf_line(const char *line, struct ivm_record *r);
-
 /* -1: none of ours */
 int ivm_import_hook(const char *name, size_t length);
 

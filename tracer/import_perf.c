@@ -286,7 +286,8 @@ static bool find_task(const char *line, const char *end, struct ivm_record *r)
 	return true;
 }
 
-int ivm_import_perf_line(const char *line, struct ivm_record *r)
+/* One line of 'perf script': 1 a record, 0 none of ours, -EINVAL one that is damaged */
+static int read_perf_line(const char *line, struct ivm_record *r)
 {
 	const char *cpu_at, *event, *colon, *text;
 	unsigned int cpu;
@@ -329,7 +330,7 @@ int ivm_import_perf_text(struct ivm_import *i, FILE *in)
 	while ((length = getline(&line, &bytes, in)) > 0) {
 		while (length && (line[length - 1] == '\n' || line[length - 1] == ' '))
 			line[--length] = 0;
-		got = ivm_import_perf_line(line, &r);
+		got = read_perf_line(line, &r);
 		if (got > 0)
 			i->take(i->arg, &r);
 		else if (got < 0)
