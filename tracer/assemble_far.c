@@ -104,13 +104,14 @@ void assemble_far_raised(struct ivm_assemble *a, const struct ivm_end *to,
 	g_ptr_array_add(far->arrivals, arrival);
 }
 
-void assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j)
+/* Return: was it an arrival? */
+bool assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	struct arrival *arrival = find(a, j->id);
 	uint64_t seq, recv_ns;
 
 	if (!arrival)
-		return;
+		return false;
 	seq = arrival->j.seq;
 	recv_ns = arrival->j.t_ns[IVM_P_RECV];
 	arrival->j = *j;
@@ -118,6 +119,7 @@ void assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j)
 	arrival->j.t_ns[IVM_P_RECV] = recv_ns;
 	arrival->has_ended = true;
 	tell_if_complete(a, arrival);
+	return true;
 }
 
 void assemble_far_finish(struct ivm_assemble *a)

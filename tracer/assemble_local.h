@@ -189,7 +189,7 @@ void assemble_far_receive(struct ivm_assemble *a, struct stream *stream,
 			  const struct ivm_event *e);
 void assemble_far_raised(struct ivm_assemble *a, const struct ivm_end *to,
 			 const struct ivm_journey *j);
-void assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j);
+bool assemble_far_ended(struct ivm_assemble *a, const struct ivm_journey *j);
 void assemble_far_reset(struct ivm_assemble *a, struct far *far);
 void assemble_far_finish(struct ivm_assemble *a);
 

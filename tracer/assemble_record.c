@@ -8,6 +8,8 @@
  */
 #include "assemble_local.h"
 
+#define UNBOUND	4096u	/* raised interrupts of a vector whose ring is not known, at the most */
+
 /* A journey is new here with its first record, which is its only one mostly */
 static struct ivm_counts *count_rung(struct ivm_assemble *a, const struct ivm_journey *j)
 {
@@ -117,7 +119,8 @@ static void end_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 	struct raised *r = find_raised(a, j->id);
 
 	if (!r) {
-		assemble_far_ended(a, j);
+		if (!assemble_far_ended(a, j))
+			a->stats.not_rings += j->outcome == IVM_O_DELIVERED;
 		return;
 	}
 	r->j = *j;
@@ -144,6 +147,31 @@ static uint64_t raise_start_ns(const struct ivm_end *to, const struct ivm_journe
 	return assemble_raise_start_ns(to, j->mode != IVM_M_QEMU, j->t_ns[IVM_P_ROUTE]);
 }
 
+/* Under TCG nobody sees a doorbell being rung: no ring will ever ask what it led to */
+static bool is_rung_unseen(const struct ivm_end *to)
+{
+	return to && to->kind == IVM_END_LINK && to->peer &&
+	       to->peer->page.accel != IVM_ACCEL_KVM;
+}
+
+/*
+ * Until its ring is known it waits.  A ring's record is late by as long as its vCPU was
+ * kept from going on; those that wait longer than this many others have lost theirs.
+ */
+static void wait_for_ring(struct ivm_assemble *a, struct raised *r)
+{
+	GQueue *queue = unbound_of(a, &r->j);
+	struct raised *oldest;
+
+	g_queue_push_tail(queue, r);
+	if (queue->length <= UNBOUND)
+		return;
+	oldest = g_queue_pop_head(queue);
+	if (oldest->ended)
+		a->stats.not_rings += oldest->j.outcome == IVM_O_DELIVERED;
+	drop_raised(a, oldest);
+}
+
 /* An interrupt was raised: for what was received and held of its vector */
 static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 {
@@ -156,6 +184,8 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 		assemble_far_raised(a, to, j);
 		return;
 	}
+	if (is_rung_unseen(to))
+		return;
 	r = g_new0(struct raised, 1);
 	r->j = *j;
 	g_queue_init(&r->rings);
@@ -164,7 +194,7 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 		assemble_take_waiting(a, to, j->vector, raise_start_ns(to, j), &r->rings, &raise);
 	assemble_note_raise(a, j, &raise);
 	if (g_queue_is_empty(&r->rings))
-		g_queue_push_tail(unbound_of(a, j), r);
+		wait_for_ring(a, r);
 }
 
 /* A ring that closed late was part of it. Return: false if it has ended. */

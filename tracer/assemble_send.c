@@ -786,6 +786,12 @@ void assemble_run_reader(struct ivm_assemble *a, const struct ivm_event *e)
 	}
 }
 
+/* Whoever emulates a vCPU shows nothing of what it raises for a message it has read */
+static bool is_raised_unseen(const struct ivm_end *to)
+{
+	return to->kind == IVM_END_LINK && to->page.accel != IVM_ACCEL_KVM;
+}
+
 void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 {
 	const struct ivm_end *to = ivm_topology_socket(a->topology, e->tgid, e->c);
@@ -812,6 +818,9 @@ void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e)
 			continue;
 		}
 		ivm_stream_step(j, e);
-		g_queue_push_tail(&stream->received, j);
+		if (is_raised_unseen(to))
+			assemble_free_settled(a, j, IVM_O_UNSEEN);
+		else
+			g_queue_push_tail(&stream->received, j);
 	}
 }

@@ -5,6 +5,7 @@
  * Two VMs with one link between them; VM 2 looks exactly like VM 1 (addresses,
  * vectors, vcpu_ids, descriptor numbers), as clones of one command line do.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -854,6 +855,106 @@ static void what_a_coalesced_kworker_takes_along_is_coalesced(void **state)
 	fixture_free(f);
 }
 
+/* ---- memory ---- */
+
+#define MANY		20000u
+#define GROWTH_BYTES	65536u	/* of MANY that were kept it would be a hundred times that */
+
+/* A QEMU or a kworker raised vector 0 of end 1 under this number, and the guest took it */
+static void raise_and_end(struct fixture *f, uint64_t id)
+{
+	struct ivm_journey_record r = {
+		.kind = IVM_REC_RAISED, .t_ns = f->now_ns += 100,
+		.j = { .id = id, .to_end = f->end[1]->id, .mode = IVM_M_QEMU,
+		       .flags = IVM_J_RAISED, .t_ns[IVM_P_ROUTE] = f->now_ns,
+		       .t_ns[IVM_P_ACCEPT] = f->now_ns },
+	};
+
+	ivm_assemble_record(f->a, &r);
+	r.kind = IVM_REC_ENDED;
+	r.t_ns = r.j.t_ns[IVM_P_INJECT] = f->now_ns += 100;
+	r.j.outcome = IVM_O_DELIVERED;
+	ivm_assemble_record(f->a, &r);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+}
+
+static void raise_many(struct fixture *f, uint64_t first)
+{
+	uint64_t i;
+
+	for (i = 0; i < MANY; i++)
+		raise_and_end(f, first + i);
+}
+
+/* Their doorbells are rung under TCG, or their records were lost */
+static void check_raised(uint32_t peers_accel)
+{
+	struct fixture *f = fixture_new(IVM_MODE_QEMU);
+	size_t before;
+
+	f->end[0]->page.accel = peers_accel;
+	raise_many(f, 1);
+	before = mallinfo2().uordblks;
+	raise_many(f, 1 + MANY);
+	assert_in_range(mallinfo2().uordblks, 0, before + GROWTH_BYTES);
+	finish(f);
+	assert_int_equal(f->journeys->len, 0);
+	assert_int_equal(ivm_assemble_stats(f->a)->not_rings, 2 * MANY);
+	assert_int_equal(ivm_assemble_stats(f->a)->unmatched, 0);
+	fixture_free(f);
+}
+
+static void raised_without_ring_take_no_memory(void **state)
+{
+	(void)state;
+	check_raised(0);
+	check_raised(IVM_ACCEL_KVM);
+}
+
+/* A ring whose record comes when much has been raised for others is still found */
+static void a_late_ring_is_joined(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+	struct ivm_journey_record ring;
+	uint64_t id;
+
+	(void)state;
+	f->now_ns = 1000;
+	for (id = 101; id <= 3000; id++)
+		raise_and_end(f, id);
+	ring = record(f, IVM_REC_CLOSED, 1, 900);
+	ivm_assemble_record(f->a, &ring);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+	assert_int_equal(f->journeys->len, 1);
+	assert_int_equal(journey(f, 0)->outcome, IVM_O_DELIVERED);
+	assert_int_equal(journey(f, 0)->t_ns[IVM_P_ACCEPT], 1100);
+	fixture_free(f);
+}
+
+/* What a VM under TCG has read is over: nothing more of it will ever be seen */
+static void read_under_tcg_is_settled(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_QEMU);
+	struct ivm_journey_record sent;
+	const struct ivm_counts *sums;
+
+	(void)state;
+	f->end[1]->page.accel = 0;
+	sent = record(f, IVM_REC_SENT, 1, f->now_ns += 1000);
+	sent.j.seq = 1;
+	ivm_assemble_record(f->a, &sent);
+	ev(f, B_MAIN, IVM_EV_RECVMSG, 1, 1, SOCKET_FD);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+	assert_int_equal(f->journeys->len, 1);
+	assert_int_equal(journey(f, 0)->outcome, IVM_O_UNSEEN);
+	assert_true(journey(f, 0)->t_ns[IVM_P_RECV]);
+	finish(f);
+	sums = g_ptr_array_index(ivm_assemble_counts(f->a), 0);
+	assert_int_equal(sums->rung, 1);
+	assert_int_equal(sums->unseen, 1);
+	fixture_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -885,6 +986,9 @@ int main(void)
 		cmocka_unit_test(random_streams_close_their_counts),
 		cmocka_unit_test(kworker_takes_along_what_was_written_before),
 		cmocka_unit_test(what_a_coalesced_kworker_takes_along_is_coalesced),
+		cmocka_unit_test(raised_without_ring_take_no_memory),
+		cmocka_unit_test(a_late_ring_is_joined),
+		cmocka_unit_test(read_under_tcg_is_settled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
