@@ -144,7 +144,7 @@ static void fold_vague(struct ivm_breakdown *b)
 		if (found != 1)
 			continue;
 		c->folded_into = only;
-		breakdown_add_counts(&only->counts, &c->counts);
+		ivm_counts_add(&only->counts, &c->counts);
 	}
 }
 

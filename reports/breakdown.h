@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "../bpf/journey.h"
+#include "../tracer/counts.h"
 #include "stat.h"
 
 /*
@@ -42,19 +43,6 @@
  */
 int ivm_by_parse(const char *text, unsigned int *by);
 #define IVM_BY_CHOICES	"mode, link, direction, vector, from-vcpu, to-vcpu, phase, path"
-
-struct ivm_group_counts {
-	uint64_t rung;
-	uint64_t delivered;
-	uint64_t coalesced;
-	uint64_t masked;
-	uint64_t dropped;
-	uint64_t unfinished;
-	uint64_t accepted;
-	uint64_t posted;
-	uint64_t unseen;	/* accepted, but the end cannot be observed */
-	uint64_t disordered;	/* among the delivered; in no latency */
-};
 
 /* Which way journeys took, as their points prove: each term counted, none computed */
 struct ivm_group_proof {
@@ -108,7 +96,7 @@ struct ivm_group {
 	uint16_t irq_vector_min;
 	uint16_t irq_vector_max;
 	unsigned int vectors;		/* (direction, vector) pairs in the group */
-	struct ivm_group_counts counts;
+	struct ivm_counts counts;
 	struct ivm_group_proof proof;
 	bool has_total;			/* a complete journey with two points or more */
 	enum ivm_point from;		/* anchors of the total, if there is one */
@@ -160,8 +148,11 @@ const GArray *ivm_breakdown_blocks(const struct ivm_breakdown *b);
 GPtrArray *ivm_breakdown_groups(struct ivm_breakdown *b, unsigned int by);
 int ivm_breakdown_fill(struct ivm_breakdown *b, unsigned int by, GPtrArray **groups);
 
-struct ivm_group_counts ivm_breakdown_counts(const struct ivm_breakdown *b, uint32_t from_end,
-					     uint16_t vector);
+/* What it is made of */
+const struct ivm_summary *ivm_breakdown_summary(const struct ivm_breakdown *b);
+
+struct ivm_counts ivm_breakdown_counts(const struct ivm_breakdown *b, uint32_t from_end,
+				       uint16_t vector);
 
 /* One line for each (direction, vector) whose counts contradict each other */
 const GPtrArray *ivm_breakdown_mismatches(const struct ivm_breakdown *b);

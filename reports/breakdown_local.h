@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct key) == 16, "hashed and compared as bytes");
 
 struct class {
 	struct key key;
-	struct ivm_group_counts counts;	/* of the journeys; then as the table has them */
+	struct ivm_counts counts;	/* of the journeys; then as the table has them */
 	uint64_t complete;
 	GArray *targets;		/* uint32_t vCPU ids that accepted */
 	struct class *folded_into;
@@ -58,8 +58,7 @@ struct class *breakdown_class(struct ivm_breakdown *b, const struct key *key);
 struct bounds breakdown_bounds(const struct ivm_breakdown *b, uint32_t end);
 
 /* Adds @times journeys of a shape */
-void breakdown_count(struct ivm_group_counts *c, const struct ivm_shape *shape, uint64_t times);
-void breakdown_add_counts(struct ivm_group_counts *sum, const struct ivm_group_counts *c);
+void breakdown_count(struct ivm_counts *c, const struct ivm_shape *shape, uint64_t times);
 int breakdown_compare_counts(struct ivm_breakdown *b);
 
 /* Any journey of that shape; its times tell no more than that they are there */

@@ -41,13 +41,13 @@ static const struct {
 
 static const struct {
 	const char *name;
-	size_t offset;		/* in struct ivm_group_counts */
+	size_t offset;		/* in struct ivm_counts */
 } counts[] = {
-	{ "coalesced", offsetof(struct ivm_group_counts, coalesced) },
-	{ "masked", offsetof(struct ivm_group_counts, masked) },
-	{ "dropped", offsetof(struct ivm_group_counts, dropped) },
-	{ "unfinished", offsetof(struct ivm_group_counts, unfinished) },
-	{ "disordered", offsetof(struct ivm_group_counts, disordered) },
+	{ "coalesced", offsetof(struct ivm_counts, coalesced) },
+	{ "masked", offsetof(struct ivm_counts, masked) },
+	{ "dropped", offsetof(struct ivm_counts, dropped) },
+	{ "unfinished", offsetof(struct ivm_counts, unfinished) },
+	{ "disordered", offsetof(struct ivm_counts, disordered) },
 };
 
 struct limit {

@@ -2,34 +2,17 @@
 /* Counts of journeys, and whether they are those that the assembler counted */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "breakdown_local.h"
 
-static uint64_t *outcome_count(struct ivm_group_counts *c, unsigned int outcome)
-{
-	switch (outcome) {
-	case IVM_O_DELIVERED:
-		return &c->delivered;
-	case IVM_O_COALESCED:
-		return &c->coalesced;
-	case IVM_O_MASKED:
-		return &c->masked;
-	case IVM_O_DROPPED:
-		return &c->dropped;
-	case IVM_O_UNSEEN:
-		return &c->unseen;
-	default:
-		return &c->unfinished;
-	}
-}
-
-void breakdown_count(struct ivm_group_counts *c, const struct ivm_shape *shape, uint64_t times)
+void breakdown_count(struct ivm_counts *c, const struct ivm_shape *shape, uint64_t times)
 {
 	const struct ivm_shape_key *k = &shape->key;
+	uint64_t *outcome = ivm_counts_outcome(c, k->outcome);
 
 	c->rung += times;
-	*outcome_count(c, k->outcome) += times;
+	if (outcome)
+		*outcome += times;
 	if (k->points & 1u << IVM_P_ACCEPT)
 		c->accepted += times;
 	if (k->flags & IVM_J_POSTED)
@@ -38,24 +21,10 @@ void breakdown_count(struct ivm_group_counts *c, const struct ivm_shape *shape, 
 		c->disordered += times;
 }
 
-void breakdown_add_counts(struct ivm_group_counts *sum, const struct ivm_group_counts *c)
-{
-	sum->rung += c->rung;
-	sum->delivered += c->delivered;
-	sum->coalesced += c->coalesced;
-	sum->masked += c->masked;
-	sum->dropped += c->dropped;
-	sum->unfinished += c->unfinished;
-	sum->accepted += c->accepted;
-	sum->posted += c->posted;
-	sum->unseen += c->unseen;
-	sum->disordered += c->disordered;
-}
-
 /* ---- the table counts ---- */
 
 struct count_sum {
-	struct ivm_group_counts counts;
+	struct ivm_counts counts;
 	struct class *class;		/* the only one, or NULL */
 	unsigned int classes;
 };
@@ -71,7 +40,7 @@ static struct count_sum sum_journeys(const struct ivm_breakdown *b, uint32_t fro
 		c = g_ptr_array_index(b->classes, i);
 		if (c->folded_into || c->key.from_end != from_end || c->key.vector != vector)
 			continue;
-		breakdown_add_counts(&sum.counts, &c->counts);
+		ivm_counts_add(&sum.counts, &c->counts);
 		sum.class = c;
 		sum.classes++;
 	}
@@ -88,7 +57,7 @@ static void mismatch(struct ivm_breakdown *b, uint32_t from_end, uint16_t vector
 }
 
 static void compare_counts(struct ivm_breakdown *b, uint32_t from_end, uint16_t vector,
-			   const struct ivm_group_counts *table, const struct ivm_group_counts *sum)
+			   const struct ivm_counts *table, const struct ivm_counts *sum)
 {
 	const struct {
 		const char *what;
@@ -136,9 +105,9 @@ static uint64_t column(sqlite3_stmt *stmt, int i)
 	return (uint64_t)sqlite3_column_int64(stmt, i);
 }
 
-static struct ivm_group_counts read_counts(sqlite3_stmt *stmt)
+static struct ivm_counts read_counts(sqlite3_stmt *stmt)
 {
-	struct ivm_group_counts c = {
+	struct ivm_counts c = {
 		.rung = column(stmt, COUNT_RUNG),
 		.accepted = column(stmt, COUNT_ACCEPTED),
 		.posted = column(stmt, COUNT_POSTED),
@@ -152,11 +121,10 @@ static struct ivm_group_counts read_counts(sqlite3_stmt *stmt)
 	return c;
 }
 
-static bool is_zero(const struct ivm_group_counts *c)
+static bool is_zero(const struct ivm_counts *c)
 {
-	static const struct ivm_group_counts zero;
-
-	return !memcmp(c, &zero, sizeof(zero));
+	return !(c->rung || c->accepted || c->posted || c->delivered || c->coalesced ||
+		 c->masked || c->dropped || c->unfinished);
 }
 
 static gpointer direction_key(uint32_t from_end, uint16_t vector)
@@ -169,7 +137,7 @@ static void take_counts(struct ivm_breakdown *b, sqlite3_stmt *stmt, GHashTable 
 {
 	uint32_t from_end = (uint32_t)column(stmt, COUNT_FROM_END);
 	uint16_t vector = (uint16_t)column(stmt, COUNT_VECTOR);
-	struct ivm_group_counts table = read_counts(stmt);
+	struct ivm_counts table = read_counts(stmt);
 	struct count_sum sum = sum_journeys(b, from_end, vector);
 	struct key key = { .from_end = from_end, .vector = vector };
 	struct class *c = sum.class;
@@ -224,8 +192,8 @@ int breakdown_compare_counts(struct ivm_breakdown *b)
 }
 
 /* Of one direction and vector, in whatever modes */
-struct ivm_group_counts ivm_breakdown_counts(const struct ivm_breakdown *b, uint32_t from_end,
-					     uint16_t vector)
+struct ivm_counts ivm_breakdown_counts(const struct ivm_breakdown *b, uint32_t from_end,
+				       uint16_t vector)
 {
 	return sum_journeys(b, from_end, vector).counts;
 }

@@ -91,7 +91,7 @@ static void add_way(GString *out, const struct ivm_report *r, const struct ivm_g
 
 static void add_counts(GString *out, const struct ivm_group *g)
 {
-	const struct ivm_group_counts *c = &g->counts;
+	const struct ivm_counts *c = &g->counts;
 	bool seen = ivm_group_ends_seen(g);
 
 	add_u64(out, c->rung);

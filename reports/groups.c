@@ -367,7 +367,7 @@ static void add_classes(struct grouping *g)
 			continue;
 		b = get_builder(g->builders, &key, g->by);
 		note_class(g, b, c);
-		breakdown_add_counts(&b->group->counts, &c->counts);
+		ivm_counts_add(&b->group->counts, &c->counts);
 		if (has(g->by, IVM_BY_VECTOR))
 			find_shares(g->b, b->group, c);
 	}

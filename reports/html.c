@@ -92,7 +92,7 @@ static struct json_object *stat_json(enum ivm_point from, enum ivm_point to,
 
 static struct json_object *counts_json(const struct ivm_group *g)
 {
-	const struct ivm_group_counts *c = &g->counts;
+	const struct ivm_counts *c = &g->counts;
 	struct json_object *o = json_object_new_object();
 
 	add(o, "rung", u64(c->rung));

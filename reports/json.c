@@ -315,7 +315,7 @@ static struct json_object *shares_with(const struct ivm_report *r, const struct 
 
 static void add_counts(struct json_object *o, const struct ivm_group *g)
 {
-	const struct ivm_group_counts *c = &g->counts;
+	const struct ivm_counts *c = &g->counts;
 	bool seen = ivm_group_ends_seen(g);
 
 	add_u64(o, "rung", c->rung);

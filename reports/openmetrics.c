@@ -229,7 +229,7 @@ static const char *vm_name(const struct ivm_report *r, uint32_t end_id)
 	return vm ? vm->name : NULL;
 }
 
-static void add_counts(struct ivm_series *s, const struct ivm_group_counts *c)
+static void add_counts(struct ivm_series *s, const struct ivm_counts *c)
 {
 	s->rung += c->rung;
 	s->disordered += c->disordered;

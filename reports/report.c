@@ -340,7 +340,7 @@ static void problem(struct ivm_report *r, const struct ivm_report_guest *g, cons
 /* A recording says what it saw, the guests what they did: two witnesses */
 static void compare_guest(struct ivm_report *r, const struct ivm_report_guest *g)
 {
-	struct ivm_group_counts c;
+	struct ivm_counts c;
 
 	if (!g->from_end)
 		return;

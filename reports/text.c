@@ -460,7 +460,7 @@ static void print_group_title(struct printer *p, const struct ivm_group *g)
 
 static void print_counts(struct printer *p, const struct ivm_group *g)
 {
-	const struct ivm_group_counts *c = &g->counts;
+	const struct ivm_counts *c = &g->counts;
 
 	if (ivm_group_ends_seen(g)) {
 		fprintf(p->out, "  rung %" PRIu64 " = delivered %" PRIu64 " + coalesced %" PRIu64

@@ -9,24 +9,8 @@
 #define IVM_ASSEMBLE_H
 
 #include "../bpf/journey.h"
+#include "counts.h"
 #include "topology.h"
-
-/* Counted where they happen, never computed from one another */
-struct ivm_counts {
-	uint32_t from_end;
-	uint32_t to_end;
-	uint16_t vector;
-	uint16_t irq_vector;
-	uint64_t rung;
-	uint64_t accepted;
-	uint64_t posted;
-	uint64_t delivered;
-	uint64_t coalesced;
-	uint64_t masked;
-	uint64_t dropped;
-	uint64_t unfinished;
-	uint64_t unseen;		/* ended where this host cannot see it */
-};
 
 struct ivm_assemble_stats {
 	uint64_t events;

@@ -178,26 +178,6 @@ void assemble_hold(struct ivm_assemble *a, struct ivm_journey *j)
 	assemble_queue_by_id(assemble_held(a, j->to_end, j->vector, true), j);
 }
 
-static uint64_t *counter_of(struct ivm_counts *c, enum ivm_outcome outcome)
-{
-	switch (outcome) {
-	case IVM_O_DELIVERED:
-		return &c->delivered;
-	case IVM_O_COALESCED:
-		return &c->coalesced;
-	case IVM_O_MASKED:
-		return &c->masked;
-	case IVM_O_DROPPED:
-		return &c->dropped;
-	case IVM_O_UNFINISHED:
-		return &c->unfinished;
-	case IVM_O_UNSEEN:
-		return &c->unseen;
-	default:
-		return NULL;
-	}
-}
-
 static void keep_error(struct ivm_assemble *a, int err)
 {
 	if (err && !a->err)
@@ -231,7 +211,7 @@ static void settle_followers(struct ivm_assemble *a, const struct ivm_journey *c
 		return;
 	g_hash_table_iter_init(&it, counts);
 	while (carrier->outcome != IVM_O_DELIVERED && g_hash_table_iter_next(&it, &c, &many)) {
-		uint64_t *counter = counter_of(c, carrier->outcome);
+		uint64_t *counter = ivm_counts_outcome(c, carrier->outcome);
 
 		((struct ivm_counts *)c)->coalesced -= GPOINTER_TO_SIZE(many);
 		if (counter)
@@ -246,13 +226,14 @@ static void settle_followers(struct ivm_assemble *a, const struct ivm_journey *c
 void assemble_settle(struct ivm_assemble *a, struct ivm_journey *j)
 {
 	struct ivm_counts *c = assemble_counts_of(a, j);
-	uint64_t *counter = counter_of(c, j->outcome);
+	uint64_t *counter = ivm_counts_outcome(c, j->outcome);
 
 	ivm_check_order(j);
 	if (j->flags & IVM_J_DISORDERED)
 		a->stats.disordered++;
 	if (counter)
 		(*counter)++;
+	c->disordered += j->outcome == IVM_O_DELIVERED && (j->flags & IVM_J_DISORDERED);
 	keep_error(a, a->fn(a->arg, j));
 	if (j->flags & IVM_J_EARLY)
 		follow(a, j, c);

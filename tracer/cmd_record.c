@@ -317,17 +317,8 @@ static void print_summary(struct record *r)
 	struct ivm_counts sum = {};
 	guint i;
 
-	for (i = 0; i < counts->len; i++) {
-		const struct ivm_counts *c = g_ptr_array_index(counts, i);
-
-		sum.rung += c->rung;
-		sum.delivered += c->delivered;
-		sum.coalesced += c->coalesced;
-		sum.masked += c->masked;
-		sum.dropped += c->dropped;
-		sum.unfinished += c->unfinished;
-		sum.unseen += c->unseen;
-	}
+	for (i = 0; i < counts->len; i++)
+		ivm_counts_add(&sum, g_ptr_array_index(counts, i));
 	if (sum.unseen)
 		unseen = g_strdup_printf(" + %" PRIu64 " unseen", sum.unseen);
 	ivm_info("%" PRIu64 " rung = %" PRIu64 " delivered + %" PRIu64 " coalesced + %" PRIu64
