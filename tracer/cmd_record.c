@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,20 +224,6 @@ static void announce_links(struct record *r)
 	}
 }
 
-/*
- * Whoever watches must not take the CPU from those it watches: one that is
- * scheduled as a batch job preempts nobody when it wakes up, and what it has to
- * read waits in buffers.  After the fork, as a command is not to inherit that.
- */
-static void yield_to_guests(void)
-{
-	const struct sched_param none = {};
-
-	/* Not being allowed to is no reason to fail */
-	if (sched_getscheduler(0) == SCHED_OTHER)
-		sched_setscheduler(0, SCHED_BATCH, &none);
-}
-
 /* ---- phases ---- */
 
 static void begin_phase(struct record *r, const char *name, uint64_t start_ns)
@@ -276,7 +261,8 @@ static int follow(struct record *r)
 	uint64_t start_ns = ivm_now_ns();
 	int err;
 
-	yield_to_guests();
+	/* After the fork: a command is not to inherit that */
+	ivm_session_yield();
 	for (;;) {
 		err = ivm_session_poll(r->session, POLL_MS);
 		if (err)

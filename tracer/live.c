@@ -75,6 +75,7 @@ int ivm_live_start(struct ivm_live *live, const struct ivm_session_watcher *watc
 			 ivm_session_fallback(live->session));
 	ivm_live_catch_signals();
 	ivm_session_watch(live->session, watcher);
+	ivm_session_yield();
 	return fail(live, ivm_session_arm(live->session, NULL));
 }
 

@@ -2,7 +2,9 @@
 /*
  * Lifecycle, discovery, order and assembly, over whatever source of events.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -345,6 +347,15 @@ int ivm_session_open(const struct ivm_session_opts *opts, struct ivm_session **s
 }
 
 /* ---- running ---- */
+
+void ivm_session_yield(void)
+{
+	const struct sched_param none = {};
+
+	/* Not being allowed to is no reason to fail */
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		sched_setscheduler(0, SCHED_BATCH, &none);
+}
 
 static void stamp_start(struct ivm_session *s)
 {

@@ -106,6 +106,15 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording);
 void ivm_session_watch(struct ivm_session *s, const struct ivm_session_watcher *watcher);
 
 /**
+ * ivm_session_yield() - the caller preempts nobody from here on
+ *
+ * Whoever watches must not take the CPU from those it watches: one that is
+ * scheduled as a batch job preempts nobody when it wakes up, and what it has to
+ * read waits in buffers.  Children inherit it.
+ */
+void ivm_session_yield(void);
+
+/**
  * ivm_session_poll() - works off what has happened
  * @s: a session
  * @timeout_ms: how long to wait for events at the most
