@@ -350,6 +350,11 @@ const GArray *ivm_breakdown_phases(const struct ivm_breakdown *b)
 	return b->phases;
 }
 
+const struct ivm_summary *ivm_breakdown_summary(const struct ivm_breakdown *b)
+{
+	return b->summary;
+}
+
 const GArray *ivm_breakdown_blocks(const struct ivm_breakdown *b)
 {
 	return b->blocks;

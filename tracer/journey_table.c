@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Journeys in memory as an SQLite virtual table, read from its first row to
- * its last.
- */
+/* The table journeys: its columns, and journeys in memory as rows of it */
 #include <stdint.h>
 
 #include <glib.h>
@@ -68,25 +65,19 @@ enum column {
 	COLUMN_POINTS
 };
 
-struct table {
-	sqlite3_vtab base;
-	const struct ivm_journey_table *journeys;
-};
-
-struct cursor {
-	sqlite3_vtab_cursor base;
-	const struct ivm_journey_table *journeys;
-	unsigned int at;
-};
-
-char *ivm_journey_table_columns(void)
+const char *ivm_journey_table_columns(void)
 {
-	GString *sql = g_string_new(fixed_columns);
+	static char *columns;
+	GString *sql;
 	int i;
 
+	if (columns)
+		return columns;
+	sql = g_string_new(fixed_columns);
 	for (i = 0; i < IVM_POINTS; i++)
 		g_string_append_printf(sql, ", \"%s\" INTEGER", ivm_point_columns[i]);
-	return g_string_free(sql, FALSE);
+	columns = g_string_free(sql, FALSE);
+	return columns;
 }
 
 /* ---- values ---- */
@@ -175,110 +166,20 @@ static void give_fixed(sqlite3_context *context, const struct ivm_journey *j, en
 	}
 }
 
-/* ---- what SQLite calls ---- */
-
-static int connect(sqlite3 *db, void *journeys, int argc, const char *const *argv,
-		   sqlite3_vtab **out, char **error)
+static void give(const struct ivm_row_table *table, unsigned int row, int column,
+		 sqlite3_context *context)
 {
-	g_autofree char *columns = ivm_journey_table_columns();
-	g_autofree char *sql = g_strdup_printf("CREATE TABLE x (%s)", columns);
-	struct table *table;
-	int rc = sqlite3_declare_vtab(db, sql);
-
-	(void)argc, (void)argv, (void)error;
-	if (rc != SQLITE_OK)
-		return rc;
-	table = g_new0(struct table, 1);
-	table->journeys = journeys;
-	*out = &table->base;
-	return SQLITE_OK;
-}
-
-static int disconnect(sqlite3_vtab *table)
-{
-	g_free(table);
-	return SQLITE_OK;
-}
-
-/* There is one way to read it */
-static int best_index(sqlite3_vtab *table, sqlite3_index_info *info)
-{
-	(void)table;
-	info->estimatedCost = IVM_JOURNEY_TABLE_ROWS;
-	return SQLITE_OK;
-}
-
-static int open_cursor(sqlite3_vtab *table, sqlite3_vtab_cursor **out)
-{
-	struct cursor *cursor = g_new0(struct cursor, 1);
-
-	cursor->journeys = ((struct table *)table)->journeys;
-	*out = &cursor->base;
-	return SQLITE_OK;
-}
-
-static int close_cursor(sqlite3_vtab_cursor *cursor)
-{
-	g_free(cursor);
-	return SQLITE_OK;
-}
-
-static int first(sqlite3_vtab_cursor *cursor, int index, const char *name, int argc,
-		 sqlite3_value **argv)
-{
-	(void)index, (void)name, (void)argc, (void)argv;
-	((struct cursor *)cursor)->at = 0;
-	return SQLITE_OK;
-}
-
-static int next(sqlite3_vtab_cursor *cursor)
-{
-	((struct cursor *)cursor)->at++;
-	return SQLITE_OK;
-}
-
-static int at_end(sqlite3_vtab_cursor *cursor)
-{
-	const struct cursor *c = (const struct cursor *)cursor;
-
-	return c->at >= c->journeys->rows;
-}
-
-static int give(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
-{
-	const struct cursor *c = (const struct cursor *)cursor;
-	const struct ivm_journey *j = &c->journeys->row[c->at];
+	const struct ivm_journey *j = &((const struct ivm_journey_table *)table)->row[row];
 
 	if (column < COLUMN_POINTS)
 		give_fixed(context, j, (enum column)column);
 	else
 		give_optional(context, j->t_ns[column - COLUMN_POINTS]);
-	return SQLITE_OK;
 }
 
-static int give_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid)
+void ivm_journey_table_init(struct ivm_journey_table *table)
 {
-	const struct cursor *c = (const struct cursor *)cursor;
-
-	*rowid = (sqlite3_int64)c->journeys->row[c->at].id;
-	return SQLITE_OK;
-}
-
-int ivm_journey_table_offer(sqlite3 *db, struct ivm_journey_table *table)
-{
-	/* Without xCreate the table is there under the module's name */
-	static const sqlite3_module module = {
-		.xConnect = connect,
-		.xDisconnect = disconnect,
-		.xBestIndex = best_index,
-		.xOpen = open_cursor,
-		.xClose = close_cursor,
-		.xFilter = first,
-		.xNext = next,
-		.xEof = at_end,
-		.xColumn = give,
-		.xRowid = give_rowid,
+	table->base = (struct ivm_row_table){
+		.name = IVM_JOURNEY_TABLE, .columns = ivm_journey_table_columns(), .give = give,
 	};
-
-	return sqlite3_create_module(db, IVM_JOURNEY_TABLE, &module, table);
 }

@@ -21,12 +21,13 @@
 #include "clock.h"
 #include "journey_table.h"
 #include "recording.h"
+#include "stamp_table.h"
 #include "summary_file.h"
 
 /* Rows a transaction holds at the most: bounds what a crash takes along */
 #define TRANSACTION_ROWS	16384
 
-/* All tables but journeys, whose columns ivm_journey_table_columns() names */
+/* All tables but journeys and stamps, whose columns their own files name */
 static const char schema[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE vms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, pid INTEGER NOT NULL,"
@@ -60,9 +61,6 @@ static const char schema[] =
 	" ioeventfd INTEGER NOT NULL, rtt_count INTEGER NOT NULL);"
 	"CREATE TABLE baseline_rtt (baseline INTEGER NOT NULL, rtt_ns INTEGER NOT NULL);"
 	"CREATE INDEX baseline_rtt_by_baseline ON baseline_rtt (baseline);"
-	"CREATE TABLE stamps (id INTEGER PRIMARY KEY, \"end\" INTEGER NOT NULL,"
-	" kind INTEGER NOT NULL, vector INTEGER NOT NULL, cookie INTEGER NOT NULL,"
-	" tsc INTEGER NOT NULL);"
 	"CREATE TABLE stamp_bounds (\"end\" INTEGER PRIMARY KEY, ring_err_ns INTEGER,"
 	" isr_err_ns INTEGER);"
 	"CREATE TABLE own_cost (mode TEXT PRIMARY KEY, blocks INTEGER NOT NULL,"
@@ -87,7 +85,9 @@ struct ivm_recording {
 	sqlite3 *db;
 	sqlite3_stmt *insert_journeys;
 	struct ivm_journey_table journeys;	/* not in the file yet */
-	sqlite3_stmt *insert_stamp;
+	sqlite3_stmt *insert_stamps;
+	struct ivm_stamp_table stamps;		/* likewise */
+	sqlite3_stmt *set_fate;
 	sqlite3_stmt *set_point[IVM_POINTS];	/* prepared when first used */
 	unsigned int rows;	/* of the open transaction */
 	struct ivm_keep keep;
@@ -99,6 +99,7 @@ struct ivm_recording {
 	uint64_t second;		/* the one of which @in_second were kept */
 	uint64_t in_second;
 	uint64_t kept, not_kept;
+	char *left_out_by;		/* of the recordings that were merged; NULL: none */
 	bool full;			/* as large as it may become */
 	int err;		/* the first one; sticks */
 	bool finished;
@@ -190,7 +191,6 @@ static int create_tmp(struct ivm_recording *r)
 static int create_schema(struct ivm_recording *r)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
-	g_autofree char *columns = ivm_journey_table_columns();
 
 	/* Nobody sees the file before it is whole, so it is synced once, at the end */
 	g_string_append(sql, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;"
@@ -199,20 +199,31 @@ static int create_schema(struct ivm_recording *r)
 			       IVM_RECORDING_APPLICATION_ID, IVM_RECORDING_VERSION);
 	g_string_append(sql, schema);
 	g_string_append(sql, ivm_summary_schema);
-	g_string_append_printf(sql, "CREATE TABLE journeys (%s);", columns);
+	g_string_append_printf(sql, "CREATE TABLE stamps (%s);", ivm_stamp_table_columns);
+	g_string_append_printf(sql, "CREATE TABLE journeys (%s);", ivm_journey_table_columns());
 	return execute(r, sql->str);
+}
+
+/* A statement that is there for the whole recording; after an error there is none */
+static int prepare(struct ivm_recording *r, const char *sql, sqlite3_stmt **stmt)
+{
+	if (r->err)
+		return r->err;
+	return keep_error(r, sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt,
+						NULL));
 }
 
 static int prepare_inserts(struct ivm_recording *r)
 {
-	if (r->err || keep_error(r, ivm_journey_table_offer(r->db, &r->journeys)))
+	ivm_journey_table_init(&r->journeys);
+	ivm_stamp_table_init(&r->stamps);
+	if (r->err || keep_error(r, ivm_row_table_offer(r->db, &r->journeys.base)) ||
+	    keep_error(r, ivm_row_table_offer(r->db, &r->stamps.base)))
 		return r->err;
-	keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO journeys SELECT * FROM "
-						IVM_JOURNEY_TABLE, -1, SQLITE_PREPARE_PERSISTENT,
-						&r->insert_journeys, NULL));
-	return keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO stamps VALUES (NULL,?,?,?,?,?)",
-						-1, SQLITE_PREPARE_PERSISTENT, &r->insert_stamp,
-						NULL));
+	prepare(r, "INSERT INTO journeys SELECT * FROM " IVM_JOURNEY_TABLE, &r->insert_journeys);
+	prepare(r, "INSERT INTO stamps SELECT * FROM " IVM_STAMP_TABLE, &r->insert_stamps);
+	return prepare(r, "UPDATE journeys SET outcome = ?, coalesced_into = NULL WHERE id = ?",
+		       &r->set_fate);
 }
 
 /**
@@ -256,7 +267,7 @@ int ivm_recording_create(const char *path, struct ivm_recording **recording)
 static int count_rows(struct ivm_recording *r, unsigned int rows)
 {
 	r->rows += rows;
-	if (r->rows + IVM_JOURNEY_TABLE_ROWS <= TRANSACTION_ROWS)
+	if (r->rows + IVM_ROW_TABLE_ROWS <= TRANSACTION_ROWS)
 		return 0;
 	r->rows = 0;
 	return execute(r, "COMMIT; BEGIN");
@@ -427,18 +438,36 @@ static uint64_t file_bytes(struct ivm_recording *r)
 	return pages * r->page_bytes;
 }
 
-static int write_journeys(struct ivm_recording *r)
+/* Moves all rows of a table in memory to the file */
+static int write_rows(struct ivm_recording *r, struct ivm_row_table *table,
+		      sqlite3_stmt *insert_rows)
 {
-	unsigned int rows = r->journeys.rows;
+	unsigned int rows = table->rows;
 
 	if (r->err || !rows)
 		return r->err;
-	keep_error(r, sqlite3_step(r->insert_journeys));
-	sqlite3_reset(r->insert_journeys);
-	r->journeys.rows = 0;
-	if (r->keep.max_bytes)
-		r->full = file_bytes(r) >= r->keep.max_bytes;
+	keep_error(r, sqlite3_step(insert_rows));
+	sqlite3_reset(insert_rows);
+	table->rows = 0;
 	return r->err ? r->err : count_rows(r, rows);
+}
+
+static int write_journeys(struct ivm_recording *r)
+{
+	int err = write_rows(r, &r->journeys.base, r->insert_journeys);
+
+	if (!err && r->keep.max_bytes)
+		r->full = file_bytes(r) >= r->keep.max_bytes;
+	return err;
+}
+
+static int write_stamps(struct ivm_recording *r)
+{
+	unsigned int rows = r->stamps.base.rows;
+	int err = write_rows(r, &r->stamps.base, r->insert_stamps);
+
+	r->stamps.added += rows;
+	return err;
 }
 
 /**
@@ -501,6 +530,21 @@ static bool is_kept(struct ivm_recording *r, const struct ivm_journey *j)
 	}
 }
 
+static int check_journey(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	if (!r->err && (j->mode >= IVM_MODES || j->configured >= IVM_MODES ||
+			j->outcome >= IVM_OUTCOMES || j->outcome == IVM_O_PENDING))
+		r->err = -EINVAL;
+	return r->err;
+}
+
+static int add_row(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	r->kept++;
+	r->journeys.row[r->journeys.base.rows++] = *j;
+	return r->journeys.base.rows < IVM_ROW_TABLE_ROWS ? 0 : write_journeys(r);
+}
+
 /**
  * ivm_recording_add_journey() - one journey that ended
  * @r: the recording
@@ -512,18 +556,55 @@ static bool is_kept(struct ivm_recording *r, const struct ivm_journey *j)
  */
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j)
 {
-	if (r->err)
+	if (check_journey(r, j))
 		return r->err;
-	if (j->mode >= IVM_MODES || j->configured >= IVM_MODES || j->outcome >= IVM_OUTCOMES ||
-	    j->outcome == IVM_O_PENDING)
-		return r->err = -EINVAL;
-	if (!is_kept(r, j)) {
-		r->not_kept++;
-		return 0;
-	}
-	r->kept++;
-	r->journeys.row[r->journeys.rows++] = *j;
-	return r->journeys.rows < IVM_JOURNEY_TABLE_ROWS ? 0 : write_journeys(r);
+	if (is_kept(r, j))
+		return add_row(r, j);
+	r->not_kept++;
+	return 0;
+}
+
+/**
+ * ivm_recording_add_merged() - one that is in a summary given to ivm_recording_merge()
+ * @r: the recording
+ * @j: as in ivm_recording_add_journey()
+ *
+ * Return: 0; -EINVAL for a journey no rule allows; -errno, the first one so far.
+ */
+int ivm_recording_add_merged(struct ivm_recording *r, const struct ivm_journey *j)
+{
+	return check_journey(r, j) ? r->err : add_row(r, j);
+}
+
+/**
+ * ivm_recording_merge() - all journeys of another recording, kept or not, in numbers
+ * @r: the recording
+ * @from: the other one's summary
+ * @map: what its numbers are in this one
+ *
+ * Return: 0; -EBADMSG if the summary contradicts itself; -errno, the first one so far.
+ */
+int ivm_recording_merge(struct ivm_recording *r, const struct ivm_summary *from,
+			const struct ivm_summary_map *map)
+{
+	if (!r->err)
+		r->err = ivm_summary_merge(r->summary, from, map);
+	return r->err;
+}
+
+/**
+ * ivm_recording_left_out() - journeys that another recording did not keep
+ * @r: the recording that it was merged into
+ * @keep: by which rule; of recordings of several rules it is 'mixed'
+ * @journeys: how many
+ */
+void ivm_recording_left_out(struct ivm_recording *r, const char *keep, uint64_t journeys)
+{
+	r->not_kept += journeys;
+	if (r->left_out_by && strcmp(r->left_out_by, keep))
+		keep = "mixed";
+	g_free(r->left_out_by);
+	r->left_out_by = g_strdup(keep);
 }
 
 /* When the guest took it, or as near to that as this host shows */
@@ -564,22 +645,39 @@ int ivm_recording_mark(struct ivm_recording *r, const char *name, uint64_t t_ns)
 	return ivm_summary_mark(r->summary, name, t_ns);
 }
 
+/* In the file, if it was kept at all */
+static void set_outcome(struct ivm_recording *r, uint64_t journey, enum ivm_outcome outcome)
+{
+	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+
+	if (r->err)
+		return;
+	sqlite3_bind_text(r->set_fate, 1, outcomes[outcome], -1, SQLITE_STATIC);
+	sqlite3_bind_int64(r->set_fate, 2, (sqlite3_int64)journey);
+	if (!keep_error(r, sqlite3_step(r->set_fate))) {
+		sqlite3_reset(r->set_fate);
+		count_rows(r, 1);
+	}
+}
+
 /**
  * ivm_recording_set_fate() - coalesced journeys whose carrier was never delivered
  * @r: the recording
  * @into: the carrier's id
- * @outcome: what they are instead
+ * @outcome: what those added with IVM_J_EARLY are instead
  *
  * Return: 0 or -errno.
  */
 int ivm_recording_set_fate(struct ivm_recording *r, uint64_t into, enum ivm_outcome outcome)
 {
-	static const char *const outcomes[] = IVM_OUTCOME_NAMES;
+	g_autoptr(GArray) ids = ivm_summary_mend(r->summary, into, outcome);
+	guint i;
 
-	ivm_summary_mend(r->summary, into, outcome);
 	write_journeys(r);
-	return insert(r, "UPDATE journeys SET outcome = ?, coalesced_into = NULL"
-			 " WHERE coalesced_into = ?", "ti", outcomes[outcome], into);
+	/* By their numbers: to look for all that have @into would take an index */
+	for (i = 0; i < ids->len; i++)
+		set_outcome(r, g_array_index(ids, uint64_t, i), outcome);
+	return r->err;
 }
 
 /* One row for each (from_end, vector); a second one is an error */
@@ -624,15 +722,8 @@ int ivm_recording_add_stamp(struct ivm_recording *r, const struct ivm_recorded_s
 {
 	if (r->err)
 		return r->err;
-	sqlite3_bind_int64(r->insert_stamp, 1, stamp->end);
-	sqlite3_bind_int(r->insert_stamp, 2, stamp->kind);
-	sqlite3_bind_int(r->insert_stamp, 3, stamp->vector);
-	sqlite3_bind_int64(r->insert_stamp, 4, stamp->cookie);
-	sqlite3_bind_int64(r->insert_stamp, 5, (sqlite3_int64)stamp->tsc);
-	if (keep_error(r, sqlite3_step(r->insert_stamp)))
-		return r->err;
-	sqlite3_reset(r->insert_stamp);
-	return count_rows(r, 1);
+	r->stamps.row[r->stamps.base.rows++] = *stamp;
+	return r->stamps.base.rows < IVM_ROW_TABLE_ROWS ? 0 : write_stamps(r);
 }
 
 static int prepare_point(struct ivm_recording *r, enum ivm_point point)
@@ -640,7 +731,7 @@ static int prepare_point(struct ivm_recording *r, enum ivm_point point)
 	g_autofree char *sql = g_strdup_printf("UPDATE journeys SET \"%s\" = ?1 WHERE id = ?2",
 					       ivm_point_columns[point]);
 
-	return keep_error(r, sqlite3_prepare_v2(r->db, sql, -1, &r->set_point[point], NULL));
+	return prepare(r, sql, &r->set_point[point]);
 }
 
 /**
@@ -681,6 +772,7 @@ int ivm_recording_add_stamp_bounds(struct ivm_recording *r, uint32_t end, uint64
 sqlite3 *ivm_recording_db(struct ivm_recording *r)
 {
 	write_journeys(r);
+	write_stamps(r);
 	return r->db;
 }
 
@@ -834,8 +926,12 @@ int ivm_recording_add_interval(struct ivm_recording *r, uint64_t journey,
 
 /* ---- the summary ---- */
 
-static const char *keep_name(const struct ivm_keep *keep, char *text, size_t bytes)
+static const char *keep_name(const struct ivm_recording *r, char *text, size_t bytes)
 {
+	const struct ivm_keep *keep = &r->keep;
+
+	if (r->left_out_by)
+		return r->left_out_by;
 	if (keep->policy == IVM_KEEP_TAIL)
 		return "tail";
 	if (keep->policy == IVM_KEEP_ALL)
@@ -865,7 +961,7 @@ static int write_summary(struct ivm_recording *r)
 	char keep[32];
 
 	if (r->not_kept) {
-		ivm_recording_set(r, "keep", keep_name(&r->keep, keep, sizeof(keep)));
+		ivm_recording_set(r, "keep", keep_name(r, keep, sizeof(keep)));
 		ivm_recording_set_u64(r, "kept", r->kept);
 		ivm_recording_set_u64(r, "not_kept", r->not_kept);
 	}
@@ -910,8 +1006,9 @@ static int close_db(struct ivm_recording *r)
 	int i, rc;
 
 	sqlite3_finalize(r->insert_journeys);
-	sqlite3_finalize(r->insert_stamp);
-	r->insert_journeys = r->insert_stamp = NULL;
+	sqlite3_finalize(r->insert_stamps);
+	sqlite3_finalize(r->set_fate);
+	r->insert_journeys = r->insert_stamps = r->set_fate = NULL;
 	for (i = 0; i < IVM_POINTS; i++) {
 		sqlite3_finalize(r->set_point[i]);
 		r->set_point[i] = NULL;
@@ -933,6 +1030,7 @@ static int close_db(struct ivm_recording *r)
 int ivm_recording_finish(struct ivm_recording *r)
 {
 	write_journeys(r);
+	write_stamps(r);
 	write_summary(r);
 	execute(r, "COMMIT");
 	if (!r->err)
@@ -958,6 +1056,7 @@ void ivm_recording_close(struct ivm_recording *r)
 		unlink(journal);
 	}
 	ivm_summary_free(r->summary);
+	g_free(r->left_out_by);
 	g_free(r->tmp_path);
 	g_free(r->path);
 	g_free(r);

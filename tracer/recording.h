@@ -18,6 +18,7 @@
 #include "../bpf/context.h"
 #include "assemble.h"
 #include "estimate.h"
+#include "summary.h"
 
 #define IVM_RECORDING_APPLICATION_ID	0x69766d74	/* "ivmt" */
 #define IVM_RECORDING_VERSION		2		/* user_version */
@@ -96,6 +97,10 @@ int ivm_recording_add_fact(struct ivm_recording *r, uint32_t vm, const char *key
 			   const char *value);
 int ivm_recording_add_lost(struct ivm_recording *r, const char *source, uint64_t count);
 int ivm_recording_add_journey(struct ivm_recording *r, const struct ivm_journey *j);
+int ivm_recording_merge(struct ivm_recording *r, const struct ivm_summary *from,
+			const struct ivm_summary_map *map);
+int ivm_recording_add_merged(struct ivm_recording *r, const struct ivm_journey *j);
+void ivm_recording_left_out(struct ivm_recording *r, const char *keep, uint64_t journeys);
 int ivm_recording_add_arrival(struct ivm_recording *r, const struct ivm_journey *j);
 bool ivm_recording_is_selective(const struct ivm_recording *r);
 int ivm_recording_keep(struct ivm_recording *r, const struct ivm_keep *keep);

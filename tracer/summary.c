@@ -26,6 +26,7 @@ _Static_assert(IVM_POINTS <= 32, "a shape's points are bits");
 
 /* Journeys coalesced into one that is still under way */
 struct follower {
+	uint64_t id;
 	unsigned int shape;
 	unsigned int phase;
 	uint64_t t_ns;
@@ -477,6 +478,66 @@ static unsigned int phase_at(const struct ivm_summary *s, uint64_t t_ns)
 	return i;
 }
 
+/* ---- merging ---- */
+
+struct merge {
+	struct ivm_summary *to;
+	const struct ivm_summary *from;
+	const struct ivm_summary_map *map;
+	GPtrArray *shapes;		/* of @to, by number in @from */
+};
+
+static void map_shapes(struct merge *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->from->shapes->len; i++) {
+		const struct ivm_shape *shape = g_ptr_array_index(m->from->shapes, i);
+		struct ivm_shape_key key = shape->key;
+
+		key.from_end = m->map->end_of(m->map->arg, key.from_end);
+		key.to_end = key.to_end ? m->map->end_of(m->map->arg, key.to_end) : 0;
+		g_ptr_array_add(m->shapes, ivm_summary_shape(m->to, &key));
+	}
+}
+
+/* Blocks are joined in pairs only: where one begins tells in which of @to all of it is */
+static int merge_block(struct merge *m, const struct ivm_block *block)
+{
+	uint64_t start_ns = block->index * m->from->block_ns + (uint64_t)m->map->shift_ns;
+	unsigned int phase = m->map->phase_of[block->phase], i;
+	int err = 0;
+
+	for (i = 0; i < block->cells->len && !err; i++) {
+		const struct ivm_cell *cell = g_ptr_array_index(block->cells, i);
+		struct ivm_shape *shape = g_ptr_array_index(m->shapes, i);
+
+		if (!cell || !cell->count)
+			continue;
+		shape->count += cell->count;
+		err = merge_cell(m->to, ivm_summary_cell(m->to, phase, start_ns / m->to->block_ns,
+							 shape), shape, cell);
+	}
+	limit_blocks(m->to);
+	return err;
+}
+
+int ivm_summary_merge(struct ivm_summary *s, const struct ivm_summary *from,
+		      const struct ivm_summary_map *map)
+{
+	struct merge m = { .to = s, .from = from, .map = map, .shapes = g_ptr_array_new() };
+	unsigned int i;
+	int err = 0;
+
+	map_shapes(&m);
+	while (s->block_ns < from->block_ns && s->block_ns < UINT64_MAX / 4)
+		join_blocks(s);
+	for (i = 0; i < from->blocks->len && !err; i++)
+		err = merge_block(&m, g_ptr_array_index(from->blocks, i));
+	g_ptr_array_free(m.shapes, TRUE);
+	return err;
+}
+
 /* ---- adding ---- */
 
 static bool is_usual(const struct ivm_shape *shape)
@@ -519,7 +580,7 @@ static uint64_t time_of(const struct ivm_journey *j)
 static void follow(struct ivm_summary *s, const struct ivm_journey *j,
 		   const struct ivm_shape *shape, unsigned int phase)
 {
-	const struct follower follower = { shape->number, phase, time_of(j) };
+	const struct follower follower = { j->id, shape->number, phase, time_of(j) };
 	gint64 into = (gint64)j->into;
 	GArray *all = g_hash_table_lookup(s->followers, &into);
 
@@ -612,15 +673,21 @@ static void mend(struct ivm_summary *s, const struct follower *f, enum ivm_outco
 }
 
 /* Only delivered ones have durations, so that nothing but counts has to move */
-void ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome outcome)
+GArray *ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome outcome)
 {
 	gint64 key = (gint64)into;
 	GArray *all = g_hash_table_lookup(s->followers, &key);
+	GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	unsigned int i;
 
-	for (i = 0; all && i < all->len; i++)
-		mend(s, &g_array_index(all, struct follower, i), outcome);
+	for (i = 0; all && i < all->len; i++) {
+		const struct follower *f = &g_array_index(all, struct follower, i);
+
+		mend(s, f, outcome);
+		g_array_append_val(ids, f->id);
+	}
 	g_hash_table_remove(s->followers, &key);
+	return ids;
 }
 
 /* ---- life ---- */

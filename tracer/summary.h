@@ -105,8 +105,10 @@ bool ivm_summary_add(struct ivm_summary *s, const struct ivm_journey *j);
  * @s: the summary
  * @into: the carrier's id
  * @outcome: what those added with IVM_J_EARLY are instead
+ *
+ * Return: their ids (uint64_t); free with g_array_unref().
  */
-void ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome outcome);
+GArray *ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome outcome);
 
 /**
  * ivm_summary_mark() - a new phase begins
@@ -117,6 +119,26 @@ void ivm_summary_mend(struct ivm_summary *s, uint64_t into, enum ivm_outcome out
  * Return: 0; -EINVAL for an earlier @t_ns; -ENOSPC if there are too many.
  */
 int ivm_summary_mark(struct ivm_summary *s, const char *name, uint64_t t_ns);
+
+/* What is called otherwise in the summary that another one is added to */
+struct ivm_summary_map {
+	uint32_t (*end_of)(void *arg, uint32_t end);
+	void *arg;
+	const unsigned int *phase_of;	/* by phase of the other */
+	int64_t shift_ns;		/* added to its times; a multiple of its block_ns */
+};
+
+/**
+ * ivm_summary_merge() - adds all that another summary has
+ * @s: where to
+ * @from: of another recording
+ * @map: what it is in @s
+ *
+ * Return: 0; -EBADMSG if what was read from a recording contradicts itself, then
+ * a part of it may have been added.
+ */
+int ivm_summary_merge(struct ivm_summary *s, const struct ivm_summary *from,
+		      const struct ivm_summary_map *map);
 
 /* struct ivm_shape *, in order of appearance */
 const GPtrArray *ivm_summary_shapes(const struct ivm_summary *s);

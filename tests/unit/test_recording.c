@@ -166,9 +166,9 @@ static void test_first_error_sticks(void **state)
 
 	(void)state;
 	assert_int_equal(ivm_recording_create(path, &r), 0);
-	for (i = 0; i < IVM_JOURNEY_TABLE_ROWS && !err; i++)
+	for (i = 0; i < IVM_ROW_TABLE_ROWS && !err; i++)
 		err = ivm_recording_add_journey(r, &j);
-	assert_int_equal(i, IVM_JOURNEY_TABLE_ROWS);
+	assert_int_equal(i, IVM_ROW_TABLE_ROWS);
 	assert_int_equal(err, -EEXIST);
 	j.id = 2;
 	assert_int_equal(ivm_recording_add_journey(r, &j), -EEXIST);
@@ -196,7 +196,7 @@ static void test_last_error_is_told(void **state)
 static void test_many_journeys(void **state)
 {
 	struct ivm_journey j = { .outcome = IVM_O_DELIVERED };
-	const int count = 40 * IVM_JOURNEY_TABLE_ROWS + 7;
+	const int count = 40 * IVM_ROW_TABLE_ROWS + 7;
 	const char *sql = "SELECT count(*) FROM journeys WHERE cookie = id + 1"
 			  " AND dispatch = id * 3 AND route IS NULL";
 	struct ivm_recording *r = NULL;
@@ -559,6 +559,69 @@ static void test_nonsense_values(void **state)
 	refuse_row(ROW("'qemu'", "'delivered'", "1", "0", "1.5"));
 }
 
+/* ---- in batches ---- */
+
+#define STAMPS	1300	/* more than one batch, and not a whole number of them */
+
+static void test_many_stamps(void **state)
+{
+	struct ivm_recorded_stamp stamp = { .end = 2, .kind = 2, .vector = 3 };
+	struct ivm_recording *r = NULL;
+	sqlite3 *db;
+	int i;
+
+	(void)state;
+	assert_int_equal(ivm_recording_create(path, &r), 0);
+	for (i = 1; i <= STAMPS; i++) {
+		stamp.cookie = UINT32_MAX - (uint32_t)i;
+		stamp.tsc = UINT64_MAX - (uint64_t)i;
+		assert_int_equal(ivm_recording_add_stamp(r, &stamp), 0);
+		/* Whoever looks meanwhile sees all of them */
+		if (i == 100)
+			assert_int_equal(query(ivm_recording_db(r), "SELECT count(*) FROM stamps"),
+					 100);
+	}
+	assert_int_equal(ivm_recording_finish(r), 0);
+	ivm_recording_close(r);
+	db = open_good();
+	assert_int_equal(query(db, "SELECT count(*) FROM stamps WHERE \"end\" = 2 AND kind = 2"
+				   " AND vector = 3 AND cookie = 4294967295 - id"
+				   " AND tsc = -1 - id"), STAMPS);
+	assert_int_equal(query(db, "SELECT max(id) FROM stamps"), STAMPS);
+	sqlite3_close(db);
+}
+
+/* In the file already, not there yet, or of another carrier */
+static void test_fates(void **state)
+{
+	struct ivm_recording *r = NULL;
+	struct ivm_journey j = {
+		.outcome = IVM_O_COALESCED, .flags = IVM_J_EARLY, .from_end = 1, .to_end = 2,
+	};
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(ivm_recording_create(path, &r), 0);
+	for (j.id = 1; j.id <= 700; j.id++) {
+		j.t_ns[IVM_P_DISPATCH] = j.id * 1000;
+		j.into = j.id % 100 ? 9000 + j.id : 8000;
+		assert_int_equal(ivm_recording_add_journey(r, &j), 0);
+	}
+	assert_int_equal(ivm_recording_set_fate(r, 8000, IVM_O_UNFINISHED), 0);
+	assert_int_equal(ivm_recording_set_fate(r, 7000, IVM_O_DROPPED), 0);
+	assert_int_equal(ivm_recording_set_fate(r, 9001, IVM_O_DROPPED), 0);
+	assert_int_equal(ivm_recording_finish(r), 0);
+	ivm_recording_close(r);
+	db = open_good();
+	assert_int_equal(query(db, "SELECT count(*) FROM journeys WHERE outcome = 'unfinished'"
+				   " AND coalesced_into IS NULL AND id % 100 = 0"), 7);
+	assert_int_equal(query(db, "SELECT count(*) FROM journeys WHERE outcome = 'dropped'"
+				   " AND coalesced_into IS NULL AND id = 1"), 1);
+	assert_int_equal(query(db, "SELECT count(*) FROM journeys WHERE outcome = 'coalesced'"
+				   " AND coalesced_into = 9000 + id"), 692);
+	sqlite3_close(db);
+}
+
 int main(void)
 {
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -580,6 +643,8 @@ int main(void)
 		TEST(test_every_truncation_is_found),
 		TEST(test_damaged_pages),
 		TEST(test_nonsense_values),
+		TEST(test_many_stamps),
+		TEST(test_fates),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

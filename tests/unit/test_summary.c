@@ -526,6 +526,78 @@ static void test_phases(void **state)
 	ivm_summary_free(s);
 }
 
+static uint32_t other_end(void *arg, uint32_t end)
+{
+	(void)arg;
+	return end + 10;
+}
+
+/* Journeys of an end and a phase, and when the first block of them begins */
+static uint64_t count_all(const struct ivm_summary *s, unsigned int from_end, unsigned int phase,
+			  uint64_t *start_ns)
+{
+	uint64_t count = 0, end_ns;
+	unsigned int i, k;
+
+	for (i = 0; i < ivm_summary_blocks(s)->len; i++) {
+		const struct ivm_block *block = g_ptr_array_index(ivm_summary_blocks(s), i);
+
+		for (k = 0; k < block->cells->len; k++) {
+			const struct ivm_shape *shape = g_ptr_array_index(ivm_summary_shapes(s), k);
+			const struct ivm_cell *cell = g_ptr_array_index(block->cells, k);
+
+			if (!cell || block->phase != phase || shape->key.from_end != from_end)
+				continue;
+			if (!count)
+				ivm_summary_block_range(s, block, start_ns, &end_ns);
+			count += cell->count;
+		}
+	}
+	return count;
+}
+
+/* A long one into a short one and the other way round: nothing is lost, nothing mixed up */
+static void test_merging(void **state)
+{
+	const unsigned int phase_of[] = { 1, 2 };
+	const struct ivm_summary_map map = {
+		.end_of = other_end, .phase_of = phase_of, .shift_ns = 102400000000000,
+	};
+	uint64_t i, start_ns;
+	int way;
+
+	(void)state;
+	for (way = 0; way < 2; way++) {
+		const uint64_t half_ns = way ? 601000000000 : 2000000000;
+		const uint64_t moved_ns = half_ns + (uint64_t)map.shift_ns;
+		struct ivm_summary *s[2] = { ivm_summary_new(), ivm_summary_new() };
+		struct ivm_journey j;
+
+		/* 1200 s and 2 s; the second half of either is a phase of its own */
+		assert_int_equal(ivm_summary_mark(s[!way], "half", half_ns), 0);
+		assert_int_equal(ivm_summary_mark(s[way], "other", 102300000000000), 0);
+		assert_int_equal(ivm_summary_mark(s[way], "its half", moved_ns), 0);
+		for (i = 0; i < 12000; i++) {
+			j = direct_at(i + 1, 1000000000 + i * 100000000, 1000);
+			ivm_summary_add(s[way], &j);
+			j = direct_at(i + 1, 1000000000 + i * 1000000 / 6, 2000);
+			ivm_summary_add(s[!way], &j);
+			if (way) {
+				j = direct_at(i + 1, 1000000000 + i * 100000000, 1000);
+				ivm_summary_add(s[!way], &j);
+			}
+		}
+		assert_int_equal(ivm_summary_merge(s[way], s[!way], &map), 0);
+		assert_in_range(ivm_summary_blocks(s[way])->len, 1, IVM_SUMMARY_BLOCKS);
+		assert_int_equal(count_all(s[way], 1, 0, &start_ns), 12000);
+		assert_int_equal(count_all(s[way], 11, 1, &start_ns), way ? 18000 : 6000);
+		assert_int_equal(count_all(s[way], 11, 2, &start_ns), 6000);
+		assert_int_equal(start_ns, moved_ns);
+		ivm_summary_free(s[0]);
+		ivm_summary_free(s[1]);
+	}
+}
+
 /* ---- what turns out later ---- */
 
 /* Coalesced into one that never arrived: they are what it is, kept or not */
@@ -619,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_blocks_are_joined),
 		cmocka_unit_test(test_any_time_will_do),
 		cmocka_unit_test(test_phases),
+		cmocka_unit_test(test_merging),
 		TEST(test_fates_are_in_the_summary),
 		TEST(test_points_of_later),
 	};

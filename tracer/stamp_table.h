@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Guests' stamps in memory as rows of the table stamps. */
+#ifndef IVM_STAMP_TABLE_H
+#define IVM_STAMP_TABLE_H
+
+#include "recording.h"
+#include "row_table.h"
+
+#define IVM_STAMP_TABLE		"new_stamps"	/* its name in SQL */
+
+extern const char ivm_stamp_table_columns[];
+
+struct ivm_stamp_table {
+	struct ivm_row_table base;
+	uint64_t added;			/* to the file: ids go on from there */
+	struct ivm_recorded_stamp row[IVM_ROW_TABLE_ROWS];
+};
+
+/* Empty, ready for ivm_row_table_offer() */
+void ivm_stamp_table_init(struct ivm_stamp_table *table);
+
+#endif /* IVM_STAMP_TABLE_H */
