@@ -4,8 +4,8 @@
  *
  * Runs follow each other in the result, whenever they took place, each as a phase of
  * its own unless it has phases itself.  What bears the same name in two runs is
- * the same: VMs, and ends of links by VM, link and side.  Journeys are added anew, so
- * that the summary is that of all of them; every other table adds up as its figures do.
+ * the same: VMs, and ends of links by VM, link and side.  Summaries add up, so that
+ * journeys count that a run has not kept; every other table adds up as its figures do.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +21,7 @@
 
 #define GAP_NS		1000000000ull	/* between the end of a run and the next one */
 #define MAX_RUNS	1000
+#define MAX_TIME_NS	(1ull << 60)	/* beyond that it is no time, but damage */
 
 struct merge {
 	const char *output;
@@ -29,6 +30,7 @@ struct merge {
 	GHashTable *ends;		/* VM, link and side -> number in the result */
 	GPtrArray *facts;		/* environment of the first run */
 	uint64_t journeys;		/* added so far: ids go on from there */
+	unsigned int phases;		/* begun so far */
 	uint64_t end_ns;		/* of the run before */
 	uint64_t duration_ns;		/* of all */
 };
@@ -39,8 +41,9 @@ struct run {
 	const char *path;
 	struct ivm_report *report;
 	GHashTable *vms, *ends;		/* number in it -> number in the result */
-	uint64_t shift_ns;		/* modulo 2^64 */
-	uint64_t first_id;		/* added to ids of journeys */
+	int64_t shift_ns;		/* added to its times */
+	uint64_t first_id;		/* ... and to ids of journeys */
+	unsigned int phase_of[IVM_SUMMARY_PHASES];	/* in the result */
 };
 
 static int damaged(const struct run *run)
@@ -251,7 +254,12 @@ static int copy_tables(struct run *run)
 		  "INSERT OR IGNORE INTO environment VALUES (?,?,?)" },
 		{ "SELECT vm, key, value FROM environment WHERE NOT vm",
 		  "INSERT OR IGNORE INTO environment VALUES (?,?,?)" },
-		{ "SELECT key, value FROM meta WHERE key NOT IN ('duration_ns', 'block_ns')",
+		{ "SELECT ivm_end(end_id), link_id FROM connections",
+		  "INSERT OR REPLACE INTO connections VALUES (?,?)" },
+		{ "SELECT mode, link, ivm_vm(vm), hop, ns FROM guest_kernel",
+		  "INSERT INTO guest_kernel (mode, link, vm, hop, ns) VALUES (?,?,?,?,?)" },
+		{ "SELECT key, value FROM meta WHERE key NOT IN ('duration_ns', 'block_ns',"
+		  " 'keep', 'kept', 'not_kept', 'context')",
 		  "INSERT OR IGNORE INTO meta VALUES (?,?)" },
 	};
 	unsigned int i;
@@ -273,31 +281,40 @@ static void mark_phases(struct run *run)
 {
 	const GArray *phases = ivm_breakdown_phases(run->report->breakdown);
 	g_autofree char *name = g_path_get_basename(run->path);
+	struct merge *m = run->merge;
 	guint i;
 
 	for (i = 0; i < phases->len; i++) {
 		const struct ivm_phase_info *p = &g_array_index(phases, struct ivm_phase_info, i);
 		uint64_t start_ns = i ? p->start_ns : meta_u64(run, "start_ns");
 
-		if (ivm_recording_mark(run->merge->recording, i ? p->name : name,
-				       start_ns + run->shift_ns))
+		if (!ivm_recording_mark(m->recording, i ? p->name : name,
+					start_ns + (uint64_t)run->shift_ns))
+			m->phases++;
+		else
 			ivm_warn("%s: too many phases: '%s' belongs to the one before it",
 				 run->path, i ? p->name : name);
+		run->phase_of[i] = m->phases;
 	}
 }
 
-static void move(const struct run *run, struct ivm_journey *j, sqlite3_stmt *more)
+static uint32_t end_of(void *arg, uint32_t end)
+{
+	struct run *run = arg;
+
+	return GPOINTER_TO_UINT(g_hash_table_lookup(run->ends, GUINT_TO_POINTER(end)));
+}
+
+static void move(struct run *run, struct ivm_journey *j, sqlite3_stmt *more)
 {
 	int i;
 
 	for (i = 0; i < IVM_POINTS; i++)
 		if (j->t_ns[i])
-			j->t_ns[i] += run->shift_ns;
+			j->t_ns[i] += (uint64_t)run->shift_ns;
 	j->id += run->first_id;
-	j->from_end = GPOINTER_TO_UINT(g_hash_table_lookup(run->ends,
-							   GUINT_TO_POINTER(j->from_end)));
-	j->to_end = GPOINTER_TO_UINT(g_hash_table_lookup(run->ends,
-							 GUINT_TO_POINTER(j->to_end)));
+	j->from_end = end_of(run, j->from_end);
+	j->to_end = end_of(run, j->to_end);
 	j->seq = (uint64_t)sqlite3_column_int64(more, 0);
 	j->into = (uint64_t)sqlite3_column_int64(more, 1);
 	if (j->into)
@@ -315,23 +332,23 @@ static int add_each(struct run *run, struct ivm_cursor *cursor, sqlite3_stmt *mo
 			return -EBADMSG;
 		move(run, &j, more);
 		m->journeys = MAX(m->journeys, j.id);
-		err = ivm_recording_add_journey(m->recording, &j);
+		err = ivm_recording_add_merged(m->recording, &j);
 		if (err)
 			return ivm_error(err, "cannot write %s", m->output);
 	}
 	return err;
 }
 
-static int add_journeys(struct run *run)
+/* What is in the file of each journey */
+static int add_rows(struct run *run)
 {
 	sqlite3_stmt *more = NULL;
 	struct ivm_cursor *cursor;
 	int err;
 
-	run->first_id = run->merge->journeys;
 	err = ivm_cursor_open(run->report->db, &cursor);
 	if (err)
-		return damaged(run);
+		return err;
 	/* What reports have no use for */
 	if (sqlite3_prepare_v2(run->report->db, "SELECT seq, coalesced_into FROM journeys"
 			       " ORDER BY id", -1, &more, NULL) != SQLITE_OK)
@@ -340,7 +357,41 @@ static int add_journeys(struct run *run)
 		err = add_each(run, cursor, more);
 	sqlite3_finalize(more);
 	ivm_cursor_close(cursor);
+	return err;
+}
+
+/* Kept or not: what all of them did */
+static int add_journeys(struct run *run)
+{
+	const struct ivm_summary_map map = {
+		.end_of = end_of, .arg = run, .phase_of = run->phase_of, .shift_ns = run->shift_ns,
+	};
+	struct merge *m = run->merge;
+	const char *keep = ivm_report_meta(run->report, "keep");
+	int err;
+
+	err = ivm_recording_merge(m->recording, ivm_breakdown_summary(run->report->breakdown),
+				  &map);
+	if (!err)
+		err = add_rows(run);
+	if (meta_u64(run, "not_kept"))
+		ivm_recording_left_out(m->recording, keep ? keep : "mixed",
+				       meta_u64(run, "not_kept"));
 	return err == -EBADMSG ? damaged(run) : err;
+}
+
+/* What rings from another host led to: they are numbered like journeys */
+static int copy_arrivals(struct run *run)
+{
+	g_autofree char *select = g_strdup_printf(
+		"SELECT id + %" PRIu64 ", ivm_end(to_end), vector, seq, outcome, recv + %" PRId64
+		", \"accept\" + %" PRId64 ", end + %" PRId64 " FROM arrivals", run->first_id,
+		run->shift_ns, run->shift_ns, run->shift_ns);
+	int err = copy_table(run, select, "INSERT INTO arrivals VALUES (?,?,?,?,?,?,?,?)");
+
+	run->merge->journeys = MAX(run->merge->journeys, (uint64_t)
+				   largest_id(run, "SELECT max(id) FROM arrivals"));
+	return err;
 }
 
 /* ---- runs ---- */
@@ -361,20 +412,38 @@ static void compare_facts(struct run *run)
 	ivm_facts_print_changes(changes, stderr);
 }
 
+/* Behind the run before; blocks of time must stay whole */
+static int place_run(struct run *run)
+{
+	uint64_t start_ns = meta_u64(run, "start_ns"), duration_ns = meta_u64(run, "duration_ns");
+	const struct ivm_summary *s = ivm_breakdown_summary(run->report->breakdown);
+	struct merge *m = run->merge;
+	int64_t block_ns, over_ns;
+
+	if (start_ns > MAX_TIME_NS || duration_ns > MAX_TIME_NS || m->end_ns > MAX_TIME_NS ||
+	    ivm_summary_block_ns(s) > MAX_TIME_NS)
+		return damaged(run);
+	block_ns = (int64_t)ivm_summary_block_ns(s);
+	if (m->end_ns) {
+		run->shift_ns = (int64_t)(m->end_ns + GAP_NS) - (int64_t)start_ns;
+		over_ns = run->shift_ns % block_ns;
+		run->shift_ns += over_ns > 0 ? block_ns - over_ns : -over_ns;
+	}
+	m->end_ns = start_ns + (uint64_t)run->shift_ns + duration_ns;
+	m->duration_ns += duration_ns;
+	return 0;
+}
+
 static int add_run(struct run *run)
 {
 	struct merge *m = run->merge;
-	uint64_t start_ns = meta_u64(run, "start_ns"), duration_ns = meta_u64(run, "duration_ns");
 	int err;
 
-	if (ivm_report_meta(run->report, "not_kept"))
-		return ivm_fail("%s does not have every journey (record --keep): it cannot be "
-				"merged", run->path);
 	compare_facts(run);
-	run->shift_ns = m->end_ns ? m->end_ns + GAP_NS - start_ns : 0;
-	m->end_ns = start_ns + run->shift_ns + duration_ns;
-	m->duration_ns += duration_ns;
-	err = map_vms(run);
+	run->first_id = m->journeys;
+	err = place_run(run);
+	if (!err)
+		err = map_vms(run);
 	if (!err)
 		err = map_ends(run);
 	if (!err)
@@ -382,7 +451,8 @@ static int add_run(struct run *run)
 	if (err)
 		return err;
 	mark_phases(run);
-	return add_journeys(run);
+	err = add_journeys(run);
+	return err ? err : copy_arrivals(run);
 }
 
 static int merge_one(struct merge *m, const char *path)

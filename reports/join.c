@@ -239,10 +239,9 @@ static int find_link(struct ivm_join *join)
 				    join->half[0].path, join->half[1].path);
 }
 
-/* Kept by --keep, rows are no proof of what is not there */
-static bool is_selective(const struct half *half)
+static bool has_meta(const struct half *half, const char *key)
 {
-	sqlite3_stmt *stmt = query(half, "SELECT 1 FROM meta WHERE key = ?", "keep");
+	sqlite3_stmt *stmt = query(half, "SELECT 1 FROM meta WHERE key = ?", key);
 	bool found = stmt && sqlite3_step(stmt) == SQLITE_ROW;
 
 	sqlite3_finalize(stmt);
@@ -259,8 +258,13 @@ static int open_half(struct half *half, const char *path)
 	half->arrivals = g_array_new(FALSE, FALSE, sizeof(struct arrival));
 	if (err)
 		return ivm_fail("cannot read %s: %s", path, why);
-	if (is_selective(half))
+	/* Kept by --keep, rows are no proof of what is not there */
+	if (has_meta(half, "keep"))
 		return ivm_fail("cannot join %s: not every journey is in it", path);
+	/* Runs were moved in time, each host's by something else */
+	if (has_meta(half, "merged"))
+		return ivm_fail("cannot join %s: it is several runs merged; join those of one time",
+				path);
 	return 0;
 }
 

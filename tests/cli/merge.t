@@ -57,11 +57,66 @@ is "... and every journey is there" "$(sqlite3 "$tmp/all.ivm" "SELECT count(*) F
 sqlite3 "$tmp/again.ivm" "UPDATE environment SET value = 'powersave' WHERE key = 'cpufreq.governor'"
 run merge -o "$tmp/other.ivm" "$tmp/native.ivm" "$tmp/again.ivm"
 like "another environment is said" "$code: $err" 'host cpufreq.governor: performance → powersave'
-# Not every journey is there: neither to be pooled nor to be put in buckets
-sqlite3 "$tmp/two.ivm" "INSERT INTO meta VALUES ('keep', 'tail'), ('kept', 1), ('not_kept', 5)"
-fails "a run without all of its journeys" 1 "two.ivm does not have every journey" merge -o \
-	"$tmp/other.ivm" "$tmp/native.ivm" "$tmp/two.ivm"
-fails "... has no exact histogram" 1 "two.ivm does not have every journey" hist "$tmp/two.ivm"
+# ---- runs that did not keep every journey ----
+
+# selective NAME KEEP SQL: a recording whose summary has journeys that its table has not
+selective() {
+	"$ivmtrace" merge -o "$tmp/$1.ivm" "$tmp/native.ivm" "$tmp/empty.ivm"
+	sqlite3 "$tmp/$1.ivm" "DELETE FROM meta WHERE key = 'merged'; DELETE FROM journeys WHERE $3;
+		INSERT INTO meta VALUES ('keep', '$2'),
+			('kept', (SELECT count(*) FROM journeys)),
+			('not_kept', (SELECT sum(count) FROM shapes) - (SELECT count(*) FROM journeys))"
+}
+selective tail tail 'id % 2'
+selective none 0/s true
+fails "a run without all of its journeys has no exact histogram" 1 \
+	"tail.ivm does not have every journey" hist "$tmp/tail.ivm"
+# figures FILE: what a report says that does not depend on how many runs there were
+figures() {
+	"$ivmtrace" report -f json "$1" | python3 -c "
+import json, sys
+r = json.load(sys.stdin)
+print(r['lost']['not_closed'], [[[g[k] for k in ('mode', 'rung', 'delivered', 'coalesced', 'masked', 'dropped')],
+       [[h['from'], h['to'], h['count'], h['sum_ns'], h['p50_ns'], h['p99_ns'], h['max_ns']] for h in
+        g['hops'] + [g['total']] if h]] for g in r['groups']])"
+}
+"$ivmtrace" merge -o "$tmp/all.ivm" "$tmp/native.ivm" "$tmp/native.ivm" "$tmp/native.ivm"
+run merge -o "$tmp/pooled.ivm" "$tmp/tail.ivm" "$tmp/none.ivm" "$tmp/native.ivm"
+is "selective runs: silent" "$code$out$err" 0
+is "... counts, sums and histograms are those of all journeys" "$(figures "$tmp/pooled.ivm")" \
+	"$(figures "$tmp/all.ivm")"
+is "... rows are those that were kept" "$(sqlite3 "$tmp/pooled.ivm" 'SELECT count(*) FROM journeys')" \
+	"$(for f in tail none native; do sqlite3 "$tmp/$f.ivm" 'SELECT count(*) FROM journeys'; done |
+		awk '{ n += $1 } END { print n }')"
+is "... it says what is missing" "$(sqlite3 "$tmp/pooled.ivm" "SELECT
+	(SELECT value FROM meta WHERE key = 'keep'), (SELECT value FROM meta WHERE key = 'kept') =
+	(SELECT count(*) FROM journeys), (SELECT value FROM meta WHERE key = 'not_kept') =
+	(SELECT sum(count) FROM shapes) - (SELECT count(*) FROM journeys)")" 'mixed|1|1'
+run merge -o "$tmp/again.ivm" "$tmp/pooled.ivm" "$tmp/none.ivm"
+is "a merged one can be merged" "$code$err $(sqlite3 "$tmp/again.ivm" "SELECT sum(count) FROM cells")" \
+	"0 $(sqlite3 "$tmp/pooled.ivm" "SELECT sum(count) * 4 / 3 FROM cells")"
+
+# ---- halves of two hosts ----
+
+cp "$tmp/native.ivm" "$tmp/half.ivm"
+sqlite3 "$tmp/half.ivm" "CREATE TABLE IF NOT EXISTS connections (end_id INTEGER PRIMARY KEY, link_id TEXT NOT NULL);
+	INSERT INTO connections VALUES (1, '00000000000000aa');
+	INSERT INTO arrivals VALUES (90001, 1, 0, 7, 'delivered', 2000, 2100, 2200), (90002, 1, 0, NULL,
+		'coalesced', NULL, 2300, NULL)"
+run merge -o "$tmp/halves.ivm" "$tmp/half.ivm" "$tmp/half.ivm" "$tmp/native.ivm"
+is "arrivals: silent" "$code$out$err" 0
+is "... all are there, numbered on, moved as the journeys are" "$(sqlite3 "$tmp/halves.ivm" "
+	WITH shift AS (SELECT (SELECT min(dispatch) FROM journeys WHERE id > 90002) -
+		(SELECT min(dispatch) FROM journeys) AS ns)
+	SELECT id - later * 90002, to_end, seq, outcome, recv - later * ns, \"accept\" - later * ns,
+		end - later * ns FROM (SELECT *, id > 90002 AS later FROM arrivals), shift ORDER BY id")" \
+	"$(printf '%s\n' '90001|1|7|delivered|2000|2100|2200' '90002|1||coalesced||2300|' \
+		'90001|1|7|delivered|2000|2100|2200' '90002|1||coalesced||2300|')"
+is "... no number twice" "$(sqlite3 "$tmp/halves.ivm" "SELECT count(*) FROM arrivals JOIN journeys USING (id)")" 0
+is "... and which link they were of" "$(sqlite3 "$tmp/halves.ivm" 'SELECT * FROM connections')" '1|00000000000000aa'
+fails "merged halves have no common clock" 1 "halves.ivm: it is several runs merged" report \
+	"$tmp/halves.ivm" "$tmp/half.ivm"
+
 printf 'x' > "$tmp/bad.ivm"
 fails "a damaged one" 1 "cannot read .*bad.ivm" merge -o "$tmp/other.ivm" "$tmp/native.ivm" "$tmp/bad.ivm"
 
