@@ -199,7 +199,8 @@ static int create_schema(struct ivm_recording *r)
 			       IVM_RECORDING_APPLICATION_ID, IVM_RECORDING_VERSION);
 	g_string_append(sql, schema);
 	g_string_append(sql, ivm_summary_schema);
-	g_string_append_printf(sql, "CREATE TABLE stamps (%s);", ivm_stamp_table_columns);
+	g_string_append_printf(sql, "CREATE TABLE stamps (id INTEGER PRIMARY KEY, %s);",
+			       ivm_stamp_table_columns);
 	g_string_append_printf(sql, "CREATE TABLE journeys (%s);", ivm_journey_table_columns());
 	return execute(r, sql->str);
 }
@@ -221,7 +222,8 @@ static int prepare_inserts(struct ivm_recording *r)
 	    keep_error(r, ivm_row_table_offer(r->db, &r->stamps.base)))
 		return r->err;
 	prepare(r, "INSERT INTO journeys SELECT * FROM " IVM_JOURNEY_TABLE, &r->insert_journeys);
-	prepare(r, "INSERT INTO stamps SELECT * FROM " IVM_STAMP_TABLE, &r->insert_stamps);
+	prepare(r, "INSERT INTO stamps (" IVM_STAMP_TABLE_NAMES ") SELECT * FROM " IVM_STAMP_TABLE,
+		&r->insert_stamps);
 	return prepare(r, "UPDATE journeys SET outcome = ?, coalesced_into = NULL WHERE id = ?",
 		       &r->set_fate);
 }
@@ -463,11 +465,7 @@ static int write_journeys(struct ivm_recording *r)
 
 static int write_stamps(struct ivm_recording *r)
 {
-	unsigned int rows = r->stamps.base.rows;
-	int err = write_rows(r, &r->stamps.base, r->insert_stamps);
-
-	r->stamps.added += rows;
-	return err;
+	return write_rows(r, &r->stamps.base, r->insert_stamps);
 }
 
 /**

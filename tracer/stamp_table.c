@@ -3,21 +3,17 @@
 #include "stamp_table.h"
 
 const char ivm_stamp_table_columns[] =
-	"id INTEGER PRIMARY KEY, \"end\" INTEGER NOT NULL, kind INTEGER NOT NULL,"
+	"\"end\" INTEGER NOT NULL, kind INTEGER NOT NULL,"
 	" vector INTEGER NOT NULL, cookie INTEGER NOT NULL, tsc INTEGER NOT NULL";
 
-enum column { COLUMN_ID, COLUMN_END, COLUMN_KIND, COLUMN_VECTOR, COLUMN_COOKIE, COLUMN_TSC };
+enum column { COLUMN_END, COLUMN_KIND, COLUMN_VECTOR, COLUMN_COOKIE, COLUMN_TSC };
 
 static void give(const struct ivm_row_table *table, unsigned int row, int column,
 		 sqlite3_context *context)
 {
-	const struct ivm_stamp_table *t = (const struct ivm_stamp_table *)table;
-	const struct ivm_recorded_stamp *stamp = &t->row[row];
+	const struct ivm_recorded_stamp *stamp = &((const struct ivm_stamp_table *)table)->row[row];
 
 	switch ((enum column)column) {
-	case COLUMN_ID:
-		sqlite3_result_int64(context, (sqlite3_int64)(t->added + row + 1));
-		break;
 	case COLUMN_END:
 		sqlite3_result_int64(context, stamp->end);
 		break;
@@ -41,5 +37,4 @@ void ivm_stamp_table_init(struct ivm_stamp_table *table)
 	table->base = (struct ivm_row_table){
 		.name = IVM_STAMP_TABLE, .columns = ivm_stamp_table_columns, .give = give,
 	};
-	table->added = 0;
 }

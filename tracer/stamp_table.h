@@ -8,11 +8,12 @@
 
 #define IVM_STAMP_TABLE		"new_stamps"	/* its name in SQL */
 
+/* All but the number: rows that are appended without one are found a place quicker */
 extern const char ivm_stamp_table_columns[];
+#define IVM_STAMP_TABLE_NAMES	"\"end\", kind, vector, cookie, tsc"
 
 struct ivm_stamp_table {
 	struct ivm_row_table base;
-	uint64_t added;			/* to the file: ids go on from there */
 	struct ivm_recorded_stamp row[IVM_ROW_TABLE_ROWS];
 };
 
