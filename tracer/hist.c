@@ -52,11 +52,6 @@ void ivm_hist_clear(struct ivm_hist *h)
 	memset(h, 0, sizeof(*h));
 }
 
-size_t ivm_hist_bytes(const struct ivm_hist *h)
-{
-	return (size_t)h->octaves * IVM_HIST_STEPS * sizeof(*h->buckets);
-}
-
 /* Durations of one kind lie close together: the octaves in between are few */
 static void make_room(struct ivm_hist *h, unsigned int octave)
 {
@@ -82,12 +77,20 @@ void ivm_hist_put(struct ivm_hist *h, uint64_t ns, uint64_t count)
 	h->buckets[(at.octave - h->first) * IVM_HIST_STEPS + at.step] += count;
 }
 
+/* Some dozen times for each journey: nothing is done that need not be */
 void ivm_hist_add(struct ivm_hist *h, uint64_t ns)
 {
-	const struct ivm_hist one = { .count = 1, .sum_ns = ns, .min_ns = ns, .max_ns = ns };
+	struct place at = place_of(ns);
 
-	ivm_hist_put(h, ns, 1);
-	ivm_hist_merge_exact(h, &one);
+	if (at.octave - h->first >= h->octaves)
+		make_room(h, at.octave);
+	h->buckets[(at.octave - h->first) * IVM_HIST_STEPS + at.step]++;
+	if (!h->count || ns < h->min_ns)
+		h->min_ns = ns;
+	if (!h->count || ns > h->max_ns)
+		h->max_ns = ns;
+	h->count++;
+	h->sum_ns += ns;
 }
 
 void ivm_hist_merge_exact(struct ivm_hist *h, const struct ivm_hist *other)

@@ -56,7 +56,10 @@ int ivm_hist_each(const struct ivm_hist *h, ivm_hist_fn fn, void *arg);
 uint64_t ivm_hist_bucket_end(uint64_t low_ns);
 
 /* Memory that the buckets take, in bytes */
-size_t ivm_hist_bytes(const struct ivm_hist *h);
+static inline size_t ivm_hist_bytes(const struct ivm_hist *h)
+{
+	return (size_t)h->octaves * IVM_HIST_STEPS * sizeof(*h->buckets);
+}
 
 /**
  * ivm_hist_print() - the buckets as a JSON object, {"LOW_NS": COUNT, ...}

@@ -149,6 +149,7 @@ struct ivm_shape *ivm_summary_shape(struct ivm_summary *s, const struct ivm_shap
 	return s->last = shape ? shape : new_shape(s, key);
 }
 
+/* Whoever recorded it: a hop below zero is no duration */
 static struct ivm_shape_key key_of(const struct ivm_journey *j)
 {
 	struct ivm_shape_key key = {
@@ -157,11 +158,17 @@ static struct ivm_shape_key key_of(const struct ivm_journey *j)
 		.flags = j->flags & IVM_SHAPE_FLAGS,
 		.mode = j->mode, .configured = j->configured, .outcome = j->outcome,
 	};
+	uint64_t last_ns = 0;
 	int i;
 
-	for (i = 0; i < IVM_POINTS; i++)
-		if (ivm_seen(j, i))
-			key.points |= 1u << i;
+	for (i = 0; i < IVM_POINTS; i++) {
+		if (!ivm_seen(j, i))
+			continue;
+		key.points |= 1u << i;
+		if (j->t_ns[i] < last_ns)
+			key.flags |= IVM_J_DISORDERED;
+		last_ns = j->t_ns[i];
+	}
 	return key;
 }
 
@@ -598,14 +605,14 @@ static void add_spans(struct ivm_summary *s, const struct ivm_journey *j,
 
 	for (i = 0; i < shape->spans; i++) {
 		struct ivm_hist *h = &cell->hist[i];
-		size_t had = ivm_hist_bytes(h);
 
+		s->live_bytes -= ivm_hist_bytes(h);
 		ivm_hist_add(h, span_ns(j, &shape->span[i]));
-		s->live_bytes += ivm_hist_bytes(h) - had;
+		s->live_bytes += ivm_hist_bytes(h);
 	}
 }
 
-static bool add(struct ivm_summary *s, const struct ivm_journey *j)
+bool ivm_summary_add(struct ivm_summary *s, const struct ivm_journey *j)
 {
 	struct ivm_shape_key key = key_of(j);
 	struct ivm_shape *shape = ivm_summary_shape(s, &key);
@@ -647,15 +654,6 @@ const struct ivm_shape *ivm_summary_find(struct ivm_summary *s, const struct ivm
 		       shape : NULL;
 	}
 	return NULL;
-}
-
-/* Whoever recorded it: a hop below zero is no duration */
-bool ivm_summary_add(struct ivm_summary *s, const struct ivm_journey *j)
-{
-	struct ivm_journey checked = *j;
-
-	ivm_check_order(&checked);
-	return add(s, &checked);
 }
 
 static void mend(struct ivm_summary *s, const struct follower *f, enum ivm_outcome outcome)
