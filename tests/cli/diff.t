@@ -40,6 +40,31 @@ is "five runs a side: what runs differ by is no change" "$(grep -c '"changed": t
 is "five runs a side: all are in" "$(python3 -c 'import json, sys
 g = json.load(sys.stdin)["groups"][0]; print(g["runs_a"], g["runs_b"], g["total"]["count_b"])' <<< "$out")" '5 5 20000'
 
+# conforms NAME FILE...: to the schema, which is known to refuse something
+conforms() {
+	local name=$1
+
+	shift
+	if ! /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then
+		skip "$name: JSON conforms to the schema" "python3-jsonschema is not installed"
+		return
+	fi
+	is "$name: JSON conforms to the schema" "$(/usr/bin/python3 - docs/diff.schema.json "$@" << 'END'
+import json, sys
+import jsonschema
+schema, *files = [json.load(open(f)) for f in sys.argv[1:]]
+check = jsonschema.Draft202012Validator(schema)
+for name, found in zip(sys.argv[2:], files):
+    for error in list(check.iter_errors(found))[:5]:
+        print(name, error.json_path, error.message)
+    found["groups"] = [{}]
+    if check.is_valid(found):
+        print("a group without anything is taken")
+END
+)" ''
+}
+conforms "20 comparisons" "$tmp"/s{ame,low}-*.json
+
 # One and the same
 run diff "$tmp/a-0.ivm" "$tmp/a-0.ivm"
 is "a recording and itself: no change" "$code $(grep -cE '\*|slower|faster' <<< "$out")" '0 0'
@@ -81,7 +106,11 @@ for name in native lab posted stamps; do
 	run diff --format json "$tmp/$name.ivm" "$tmp/$name.ivm"
 	is "$name and itself: no change" "$code $(grep -c '"changed": true' <<< "$out")" '0 0'
 	is "$name: JSON has neither NaN nor infinity" "$(grep -ciE 'nan|inf[^o]' <<< "$out")" 0
+	conforms "$name" "$tmp/out"
 done
+sqlite3 "$tmp/native.ivm" "UPDATE environment SET value = 'else' WHERE key = 'kernel'"
+run diff --format json "$tmp/lab.ivm" "$tmp/native.ivm"
+conforms "two hosts" "$tmp/out"
 run diff --by vector,phase "$tmp/lab.ivm" "$tmp/lab.ivm"
 is "--by vector: a block for each" "$(grep -c ', vector ' <<< "$out")" 4
 run diff "$tmp/lab.ivm" "$tmp/native.ivm"
