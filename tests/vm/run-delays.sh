@@ -7,7 +7,8 @@
 #
 #   run-delays.sh IVMTRACE CASES OUT [RECORD-OPTION...]
 #
-# Of each line of CASES: name, mode, place, delay in ms, pace in Hz, times
+# Of each line of CASES: name, mode, place, delay in ms, pace in Hz, times.  0 ms: the same
+# doorbells and the same injector, which holds nothing up.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -43,11 +44,11 @@ injector() {
 	injector_pid=$!
 }
 
-# with_relay LINK MODE LOG MS TIMES PATTERN: a pair whose socket has somebody in between
+# with_relay LINK MODE LOG MS TIMES PATTERN HELD: a pair whose socket has somebody in between
 with_relay() {
 	vm "$1-pong" "$(mailbox l "$1" server "mode=$2,link=$1")" "role=pong $6"
 	wait_for "$1's socket" test -S "$dir/$1.sock"
-	injector "$3" "${vm_pid[$1-pong]}" "$5" "$4" relay "$dir/$1-relay.sock" "$dir/$1.sock"
+	injector "$3" "${vm_pid[$1-pong]}" "$7" "$4" relay "$dir/$1-relay.sock" "$dir/$1.sock"
 	wait_for "the relay" test -S "$dir/$1-relay.sock"
 	vm "$1-ping" "$(mailbox l "$1-relay" client "mode=$2,link=$1")" \
 		"role=ping $6 count=$((3 * $5 + 20))"
@@ -55,28 +56,29 @@ with_relay() {
 
 run_case() {
 	local name=$1 mode=$2 place=$3 ms=$4 hz=$5 times=$6 link=delay-$1 log=$out/$1.log
-	local pattern="pattern=rate=$5" code
+	local pattern="pattern=rate=$5" held=$6 code
 
 	injector_pid=
+	[ "$ms" -gt 0 ] || held=0
 	case $place in
 	guest:*)
 		pattern="pattern=step count=$((2 * times))"
-		pair "$link" "mode=$mode" "$pattern delay=${place#guest:},$((ms * 1000))" \
+		pair "$link" "mode=$mode" "$pattern delay=${place#guest:},$((ms > 0 ? ms * 1000 : 1))" \
 			"$pattern" ;;
 	relay)
-		with_relay "$link" "$mode" "$log" "$ms" "$times" "$pattern" ;;
+		with_relay "$link" "$mode" "$log" "$ms" "$times" "$pattern" "$held" ;;
 	*)
 		pair "$link" "mode=$mode" "$pattern" "$pattern count=$((3 * times + 20))" ;;
 	esac
 	wait_said ready "$link-pong" "$link-ping" || return 1
 	case $place in
 	main)
-		injector "$log" "${vm_pid[$link-pong]}" "$times" "$ms" stop "${vm_pid[$link-pong]}" ;;
+		injector "$log" "${vm_pid[$link-pong]}" "$held" "$ms" stop "${vm_pid[$link-pong]}" ;;
 	vcpu)
-		injector "$log" "${vm_pid[$link-pong]}" "$times" "$ms" stop \
+		injector "$log" "${vm_pid[$link-pong]}" "$held" "$ms" stop \
 			"$(thread "$link-pong" 'CPU 0/KVM')" ;;
 	compete)
-		injector "$log" "${vm_pid[$link-pong]}" "$times" "$ms" compete \
+		injector "$log" "${vm_pid[$link-pong]}" "$held" "$ms" compete \
 			"$(thread "$link-pong" 'CPU 0/KVM')" 1 ;;
 	esac
 	if [ -n "$injector_pid" ]; then
