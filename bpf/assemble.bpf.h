@@ -261,10 +261,12 @@ static __always_inline void purge_slot(struct ivm_vcpu_state *v, struct ivm_slot
 static __always_inline bool end_slot(struct ivm_vcpu_state *v, struct ivm_slot_state *slot,
 				     const struct ivm_event *e, bool *more)
 {
-	int found;
+	int found = 0;
 
 	bpf_spin_lock(&slot->lock);
-	found = ivm_slot_end(&slot->s, e, &v->entering, &v->settled);
+	/* With none of ours pending it is that of another accept, if there was one */
+	if (slot->s.head.id || !slot->others)
+		found = ivm_slot_end(&slot->s, e, &v->entering, &v->settled);
 	*more = slot->s.head.id != 0;
 	bpf_spin_unlock(&slot->lock);
 	if (found & IVM_SLOT_SETTLED)

@@ -31,6 +31,8 @@ enum ivm_event_type {
 	IVM_EV_SENDMSG_RET,	/* ... returns: c = fd, a = bytes or -errno */
 	IVM_EV_RECVMSG,		/* recvmsg/read of a link socket returns data: c = fd,
 				 * a = first RING sequence, b = last; 0 none */
+	IVM_EV_READ,		/* a QEMU's main loop has emptied the eventfd of a vector of its
+				 * own: c = fd, a = signals that were in it, 0 unknown */
 	IVM_EV_SIGNAL,		/* eventfd_signal[_mask]: a = eventfd_ctx, b = eventfd id */
 	IVM_EV_EVENTFD_WRITE,	/* eventfd_write: a = eventfd_ctx, b = eventfd id */
 	IVM_EV_MSI,		/* kvm_msi_set_irq: a = address, b = data */

@@ -39,6 +39,8 @@
 	IVM_HOOK(SENDMSG_RET,		sys_exit_sendmsg,	syscalls)	\
 	IVM_HOOK(RECVMSG,		sys_enter_recvmsg,	syscalls)	\
 	IVM_HOOK(RECVMSG_RET,		sys_exit_recvmsg,	syscalls)	\
+	IVM_HOOK(READ,			sys_enter_preadv2,	syscalls)	\
+	IVM_HOOK(READ_RET,		sys_exit_preadv2,	syscalls)	\
 	IVM_HOOK(EVENTFD_SIGNAL,	eventfd_signal,		func)		\
 	IVM_HOOK(EVENTFD_WRITE,		eventfd_write,		func)
 
@@ -67,7 +69,7 @@ enum ivm_bpf_count {
 /* ---- maps that user space fills: what to follow ---- */
 
 #define IVM_THREAD_VCPU	(1u << 0)
-#define IVM_THREAD_LOOP	(1u << 1)	/* reads the link's socket */
+#define IVM_THREAD_LOOP	(1u << 1)	/* reads the link's socket, and eventfds */
 
 /* A thread of a followed VM; an iterator turns it into task storage */
 struct ivm_claim {

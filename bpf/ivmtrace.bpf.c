@@ -754,6 +754,45 @@ IVM_SYSCALL(sys_exit_recvmsg, struct sys_exit_record)
 		receive_rings(me, &e);
 }
 
+/* Does the process hear doorbells on this descriptor, as KVM does not? */
+static __always_inline bool hears(const struct ivm_task *me, __s32 fd)
+{
+	struct ivm_fd_key key = { .tgid = me->tgid, .fd = fd };
+
+	return bpf_map_lookup_elem(&heard, &key);
+}
+
+IVM_SYSCALL(sys_enter_preadv2, struct sys_enter_record)
+{
+	struct ivm_task *me = begin(IVM_HOOK_READ);
+
+	if (!me || !(me->kind & IVM_THREAD_LOOP) || !hears(me, ctx->args[0]))
+		return;
+	me->fd = ctx->args[0];
+	me->msg = ctx->args[1];
+}
+
+/* How many signals it has found there says exactly which rings it raises an interrupt for */
+IVM_SYSCALL(sys_exit_preadv2, struct sys_exit_record)
+{
+	struct ivm_task *me = begin(IVM_HOOK_READ_RET);
+	struct ivm_user_iovec iov = {};
+	struct ivm_event e;
+	__u64 signals = 0;
+
+	if (!me || me->fd < 0 || !hears(me, me->fd))
+		return;
+	make_event(&e, me, now_ns, IVM_EV_READ, 0, 0, me->fd);
+	me->fd = -1;
+	if (ctx->ret != sizeof(signals))
+		return;
+	if (!bpf_probe_read_user(&iov, sizeof(iov), (void *)me->msg) &&
+	    !bpf_probe_read_user(&signals, sizeof(signals), (void *)iov.base))
+		e.a = signals;
+	e.tid = (__u32)bpf_get_current_pid_tgid();
+	stream(IVM_HOOK_READ_RET, &e);
+}
+
 /* ---- which threads are followed ---- */
 
 /* Turns the claims of user space into storage, which only the kernel can make */

@@ -39,10 +39,10 @@ enum ivm_point {
 	IVM_P_DISPATCH,
 	IVM_P_USER,
 	IVM_P_SEND,
+	IVM_P_SIGNAL,
 	IVM_P_WAKE,
 	IVM_P_RUN,
 	IVM_P_RECV,
-	IVM_P_SIGNAL,
 	IVM_P_UNMASK,
 	IVM_P_DEFER,
 	IVM_P_WORK,
@@ -63,8 +63,8 @@ enum ivm_point {
 };
 
 #define IVM_POINT_NAMES							\
-	{ "ring", "exit", "dispatch", "user", "send", "wake", "run",	\
-	  "recv", "signal", "unmask", "defer", "work", "route",		\
+	{ "ring", "exit", "dispatch", "user", "send", "signal", "wake",	\
+	  "run", "recv", "unmask", "defer", "work", "route",		\
 	  "accept", "kick", "vcpu_exit", "vcpu_wake", "vcpu_run",	\
 	  "unhalt", "window", "inject", "eoi", "entry", "isr", "eoi" }
 
@@ -144,6 +144,12 @@ _Static_assert(sizeof(struct ivm_journey) % 8 == 0, "no holes, one layout on bot
 ivm_inline int ivm_seen(const struct ivm_journey *j, enum ivm_point p)
 {
 	return j->t_ns[p] != 0;
+}
+
+/* In the modes of irqfds: its eventfd was read by a QEMU, because there was no irqfd */
+ivm_inline int ivm_was_served(const struct ivm_journey *j)
+{
+	return (j->mode == IVM_M_IRQFD || j->mode == IVM_M_DIRECT) && ivm_seen(j, IVM_P_RECV);
 }
 
 /* The first of a repeated event counts */

@@ -85,6 +85,7 @@ IVM_FILLED(doorbells, 16384, struct ivm_doorbell_key, struct ivm_doorbell);
 IVM_FILLED(bells, 16384, struct ivm_bell_key, struct ivm_doorbell);
 IVM_FILLED(vcpu_index, 8192, struct ivm_vcpu_key, __u32);
 IVM_FILLED(eventfds, 65536, struct ivm_fd_key, struct ivm_target);
+IVM_FILLED(heard, 65536, struct ivm_fd_key, struct ivm_target);
 IVM_FILLED(eventfd_ids, 65536, __u32, struct ivm_target);
 IVM_FILLED(messages, 65536, struct ivm_message_key, struct ivm_message);
 IVM_FILLED(pages, 16384, struct ivm_page_key, struct ivm_page);

@@ -24,8 +24,8 @@ struct ivm_task {
 	__u32 tgid;
 	__u32 kind;			/* IVM_THREAD_* */
 	__u32 vcpu;			/* index into `vcpus`, 0 none */
-	__s32 fd;			/* of the socket call it is in, -1 none */
-	__u64 msg;			/* user address of that call's struct msghdr */
+	__s32 fd;			/* of the system call it is in, -1 none */
+	__u64 msg;			/* user address of its struct msghdr, or its struct iovec */
 	__u32 is_sending;		/* ... which carries @sender.open */
 	__u32 is_open;			/* a doorbell is open, whoever assembles */
 	__u32 to_tgid;			/* where @sender.open leads */

@@ -48,7 +48,6 @@ static const char *hook_of(enum ivm_mode mode, enum ivm_point point)
 		[IVM_P_USER] = "kvm_userspace_exit",
 		[IVM_P_WAKE] = "sched_waking",
 		[IVM_P_RUN] = "sched_switch",
-		[IVM_P_RECV] = "sys_exit_recvmsg",
 		[IVM_P_DEFER] = "workqueue_queue_work",
 		[IVM_P_WORK] = "workqueue_execute_start",
 		[IVM_P_ROUTE] = "kvm_msi_set_irq",
@@ -67,6 +66,8 @@ static const char *hook_of(enum ivm_mode mode, enum ivm_point point)
 
 	if (point == IVM_P_SEND)
 		return mode == IVM_M_QEMU ? "sys_enter_sendmsg" : "sys_enter_write";
+	if (point == IVM_P_RECV)
+		return mode == IVM_M_QEMU ? "sys_exit_recvmsg" : "sys_exit_preadv2";
 	if (point == IVM_P_SIGNAL)
 		return mode == IVM_M_IRQFD ? "eventfd_write" : "eventfd_signal";
 	return hooks[point];

@@ -187,6 +187,9 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 	case IVM_EV_RECVMSG:
 		assemble_receive_rings(a, e);
 		break;
+	case IVM_EV_READ:
+		assemble_read_eventfd(a, e);
+		break;
 	case IVM_EV_APICV_ACCEPT:
 		assemble_posted(a, t);
 		break;

@@ -48,6 +48,7 @@ struct flush {
 struct raised {
 	struct ivm_journey j;
 	GQueue rings;			/* struct ivm_journey *, the carrier first */
+	uint64_t upto_ns;		/* what was signalled later is not in it */
 	bool ended;
 };
 
@@ -72,9 +73,18 @@ struct stream {
 	struct far far;
 };
 
+/* What a main loop has read from a vector's eventfd, and raised nothing for yet */
+struct reading {
+	uint64_t t_ns;			/* of the last read, 0 none */
+	uint64_t signals;		/* UINT64_MAX: nobody knows how many */
+	bool has_more;			/* than one read */
+};
+
 /* An interrupt that others than the doorbell that led to it may have been part of */
 struct raise {
 	uint64_t id;			/* of a struct raised that may be pending, 0 none */
+	struct reading read;		/* a main loop's, if @is_read: it is for so much, no more */
+	bool is_read;
 	uint64_t start_ns;		/* what was signalled before then is in it, ... */
 	uint64_t flush_ns;		/* ... and what was unsent before then */
 	uint64_t route_ns;
@@ -87,6 +97,8 @@ struct raise {
 /* The last ones of a vector, the newest first */
 struct raises {
 	struct raise raise[RAISES];
+	struct reading reading;
+	bool are_read;			/* its main loop has been seen to read the eventfd */
 };
 
 struct ivm_assemble {
@@ -149,9 +161,13 @@ bool assemble_was_flushed(const struct stream *stream, const struct ivm_journey 
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j);
 void assemble_stamp_unmask(struct ivm_journey *j, uint64_t t_ns);
 bool assemble_is_unsent(const struct ivm_journey *j);
-uint64_t assemble_raise_start_ns(const struct ivm_end *to, bool is_vcpu, uint64_t route_ns);
+void assemble_begin_raise(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			  bool is_vcpu, uint64_t route_ns, struct raise *raise);
 void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
-			   uint64_t all_ns, GQueue *taken, struct raise *raise);
+			   GQueue *taken, struct raise *raise);
+struct raise *assemble_find_raise(struct ivm_assemble *a, const struct ivm_journey *j,
+				  uint64_t id);
+void assemble_count_in(struct raise *raise, struct ivm_journey *j);
 void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by,
 			    GQueue *others);
 void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j,
@@ -164,6 +180,7 @@ void assemble_sender_event(struct ivm_assemble *a, struct thread *t, const struc
 void assemble_wake_reader(struct ivm_assemble *a, struct thread *t, const struct ivm_event *e);
 void assemble_run_reader(struct ivm_assemble *a, const struct ivm_event *e);
 void assemble_receive_rings(struct ivm_assemble *a, const struct ivm_event *e);
+void assemble_read_eventfd(struct ivm_assemble *a, const struct ivm_event *e);
 
 /* assemble_receive.c */
 void assemble_hand_over(struct ivm_assemble *a, struct thread *t, struct ivm_journey *j);

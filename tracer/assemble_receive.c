@@ -107,7 +107,9 @@ static void end_point(struct ivm_assemble *a, const struct ivm_vcpu *vcpu,
 	}
 	/* The one before was never seen to enter: its end point is known all the same */
 	settle_entering(a, rx);
-	found = ivm_slot_end(&slot->s, e, &rx->entering, &settled);
+	/* With none of ours pending it is that of another accept, if there was one */
+	found = slot->s.head.id || !slot->others ?
+		ivm_slot_end(&slot->s, e, &rx->entering, &settled) : 0;
 	if (found & IVM_SLOT_SETTLED)
 		assemble_settle(a, &settled);
 	if (!found)

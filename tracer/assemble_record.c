@@ -140,11 +140,19 @@ static GQueue *unbound_of(struct ivm_assemble *a, const struct ivm_journey *j)
 	return queue;
 }
 
-static uint64_t raise_start_ns(const struct ivm_end *to, const struct ivm_journey *j)
+static void take_waiting(struct ivm_assemble *a, const struct ivm_end *to, struct raised *r,
+			 struct raise *raise)
 {
+	const struct ivm_journey *j = &r->j;
+
 	if (ivm_seen(j, IVM_P_WORK))
-		return j->t_ns[IVM_P_WORK];
-	return assemble_raise_start_ns(to, j->mode != IVM_M_QEMU, j->t_ns[IVM_P_ROUTE]);
+		raise->start_ns = j->t_ns[IVM_P_WORK];
+	else
+		assemble_begin_raise(a, to, j->vector, j->mode != IVM_M_QEMU,
+				     j->t_ns[IVM_P_ROUTE], raise);
+	assemble_take_waiting(a, to, j->vector, &r->rings, raise);
+	if (raise->is_read)
+		r->upto_ns = raise->start_ns;
 }
 
 /* Under TCG nobody sees a doorbell being rung: no ring will ever ask what it led to */
@@ -188,10 +196,11 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 		return;
 	r = g_new0(struct raised, 1);
 	r->j = *j;
+	r->upto_ns = j->t_ns[IVM_P_ACCEPT];
 	g_queue_init(&r->rings);
 	g_hash_table_insert(a->raised, g_memdup2(&key, sizeof(key)), r);
 	if (to)
-		assemble_take_waiting(a, to, j->vector, raise_start_ns(to, j), &r->rings, &raise);
+		take_waiting(a, to, r, &raise);
 	assemble_note_raise(a, j, &raise);
 	if (g_queue_is_empty(&r->rings))
 		wait_for_ring(a, r);
@@ -201,9 +210,13 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 bool assemble_join_raised(struct ivm_assemble *a, struct ivm_journey *ring, uint64_t id)
 {
 	struct raised *r = find_raised(a, id);
+	struct raise *raise;
 
 	if (!r)
 		return false;
+	raise = assemble_find_raise(a, ring, id);
+	if (raise)
+		assemble_count_in(raise, ring);
 	g_queue_remove(unbound_of(a, ring), r);
 	assemble_queue_by_id(&r->rings, ring);
 	if (r->ended)
@@ -220,9 +233,8 @@ static struct raised *take_unbound(struct ivm_assemble *a, const struct ivm_jour
 	for (l = queue->head; l; l = l->next) {
 		struct raised *r = l->data;
 
-		if (!assemble_was_signalled(ring, r->j.t_ns[IVM_P_ACCEPT]))
-			continue;
-		return r;
+		if (assemble_was_signalled(ring, r->upto_ns))
+			return r;
 	}
 	return NULL;
 }

@@ -106,11 +106,23 @@ void assemble_note_raise(struct ivm_assemble *a, const struct ivm_journey *j, st
 	*last = *raise;
 }
 
+/* By the number of its struct raised; NULL if it was too long ago */
+struct raise *assemble_find_raise(struct ivm_assemble *a, const struct ivm_journey *j, uint64_t id)
+{
+	struct raise *raise = assemble_raises(a, j->to_end, j->vector)->raise;
+	unsigned int i;
+
+	for (i = 0; i < RAISES; i++)
+		if (raise[i].id == id)
+			return &raise[i];
+	return NULL;
+}
+
 /* Nothing that its sender did for it came later */
 bool assemble_was_signalled(const struct ivm_journey *j, uint64_t before_ns)
 {
-	return j->t_ns[IVM_P_DISPATCH] < before_ns && j->t_ns[IVM_P_SEND] < before_ns &&
-	       j->t_ns[IVM_P_SIGNAL] < before_ns;
+	return j->t_ns[IVM_P_DISPATCH] < before_ns && j->t_ns[IVM_P_USER] < before_ns &&
+	       j->t_ns[IVM_P_SEND] < before_ns && j->t_ns[IVM_P_SIGNAL] < before_ns;
 }
 
 /*
@@ -173,8 +185,26 @@ static bool can_be_raised(struct ivm_assemble *a, const struct ivm_end *to,
 	return !is_masked(j) && (ivm_seen(j, IVM_P_SIGNAL) || !a->signal_seen);
 }
 
-/* The oldest doorbell that is open on any thread and leads to (end, vector) */
-static struct thread *find_open(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector)
+/* May @raise be for @j, too? */
+static bool may_take(const struct raise *raise, const struct ivm_journey *j)
+{
+	return !raise->is_read || (raise->read.signals && !is_masked(j) &&
+				   assemble_was_signalled(j, raise->start_ns));
+}
+
+/* @j is part of @raise */
+void assemble_count_in(struct raise *raise, struct ivm_journey *j)
+{
+	if (!raise->is_read)
+		return;
+	raise->read.signals--;
+	if (!raise->read.has_more)
+		j->t_ns[IVM_P_RECV] = raise->read.t_ns;
+}
+
+/* The oldest doorbell that is open on any thread, leads to (end, vector) and may be in @raise */
+static struct thread *find_open(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+				const struct raise *raise)
 {
 	struct thread *oldest = NULL;
 	GHashTableIter it;
@@ -185,7 +215,7 @@ static struct thread *find_open(struct ivm_assemble *a, const struct ivm_end *to
 		const struct ivm_journey *j = &((struct thread *)value)->sender.open;
 
 		if (j->id && j->to_end == to->id && j->vector == vector &&
-		    can_be_raised(a, to, j) &&
+		    can_be_raised(a, to, j) && may_take(raise, j) &&
 		    (!oldest || j->id < oldest->sender.open.id))
 			oldest = value;
 	}
@@ -259,56 +289,107 @@ static uint64_t first_received(struct ivm_assemble *a, const struct ivm_end *to,
 	return UINT64_MAX;
 }
 
+/* The QEMU main loop reads sockets and eventfds: its thread is the process's first */
+static bool is_reader(const struct ivm_end *to, uint32_t tid)
+{
+	return (uint32_t)to->vm->tgid == tid;
+}
+
 /* Its main loop gets no messages, but eventfds that KVM refused to take */
 static bool reads_eventfds(const struct ivm_end *to)
 {
 	return to->page.mode_rx == IVM_MODE_IRQFD || to->page.mode_rx == IVM_MODE_DIRECT;
 }
 
-/*
- * When the QEMU thread that routed something at @route_ns began to raise it: what was
- * signalled before then is part of it.  0: it raises message by message.
- */
-uint64_t assemble_raise_start_ns(const struct ivm_end *to, bool is_vcpu, uint64_t route_ns)
+/* The main loop has emptied the eventfd of a vector that has no irqfd */
+void assemble_read_eventfd(struct ivm_assemble *a, const struct ivm_event *e)
 {
-	return is_vcpu || reads_eventfds(to) ? route_ns : 0;
+	uint32_t vector;
+	const struct ivm_end *to = ivm_topology_heard(a->topology, e->tgid, e->c, &vector);
+	struct raises *raises = to ? assemble_raises(a, to->id, vector) : NULL;
+
+	if (!raises || !is_reader(to, e->tid))
+		return;
+	raises->are_read = true;
+	raises->reading.has_more = raises->reading.t_ns;
+	raises->reading.t_ns = e->t_ns;
+	if (!e->a || raises->reading.signals > UINT64_MAX - e->a)
+		raises->reading.signals = UINT64_MAX;
+	else
+		raises->reading.signals += e->a;
+}
+
+/**
+ * assemble_begin_raise() - what an interrupt that a QEMU raises by itself is for
+ * @a: the assembler
+ * @to: the receiving end
+ * @vector: its vector
+ * @is_vcpu: a vCPU's thread raises it, not the main loop
+ * @route_ns: when it was routed
+ * @raise: set to it
+ *
+ * A main loop raises message by message, or what it has read from an eventfd; a
+ * vCPU has unmasked, and raises once for all that was signalled before.
+ */
+void assemble_begin_raise(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+			  bool is_vcpu, uint64_t route_ns, struct raise *raise)
+{
+	struct raises *raises = assemble_raises(a, to->id, vector);
+
+	raise->start_ns = 0;
+	raise->is_read = false;
+	if (!is_vcpu && !reads_eventfds(to))
+		return;
+	raise->start_ns = route_ns;
+	if (!is_vcpu && raises->are_read) {
+		raise->is_read = true;
+		raise->read = raises->reading;
+		raise->start_ns = raise->read.t_ns;
+	}
+	raises->reading = (struct reading){ 0 };
+}
+
+static void take_held(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
+		      GQueue *taken, struct raise *raise)
+{
+	GQueue *held = assemble_held(a, to->id, vector, true);
+	GList *l, *next;
+
+	for (l = held->head; l; l = next) {
+		next = l->next;
+		if (!may_take(raise, l->data))
+			continue;
+		assemble_count_in(raise, l->data);
+		assemble_queue_by_id(taken, l->data);
+		g_queue_delete_link(held, l);
+	}
 }
 
 /*
- * What waits for the receiving QEMU to raise it.  Its main loop handles messages
- * one by one and in order; a vCPU of it has unmasked, and raises once for all, as
- * does the main loop that has read an eventfd.
- * @all_ns: when it was routed for all; 0: for one message
- * @raise: set to what is part of it as well, even if it closes later
+ * What waits for the receiving QEMU to raise it.
+ * @raise: begun; set to what is part of it as well, even if it closes later
  */
 void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uint32_t vector,
-			   uint64_t all_ns, GQueue *taken, struct raise *raise)
+			   GQueue *taken, struct raise *raise)
 {
-	GQueue *held = assemble_held(a, to->id, vector, true);
+	bool all = raise->start_ns;
 	uint64_t flushed = first_flushed(a, to, vector);
-	struct ivm_journey *j;
 	struct thread *sender;
 
-	if (all_ns)
+	if (all)
 		take_flushed(a, to, vector, assemble_stream(a, to)->received_upto, taken);
 	else if (flushed < first_received(a, to, vector))
 		take_flushed(a, to, vector, flushed, taken);
 	if (taken->length)
 		raise->flush_ns = assemble_stream(a, to)->flush[0].t_ns;
-	if (all_ns || !taken->length)
-		take_received(a, to, vector, all_ns, taken);
-	while ((j = g_queue_pop_head(held)))
-		assemble_queue_by_id(taken, j);
-	sender = taken->length ? NULL : find_open(a, to, vector);
-	if (sender)
+	if (all || !taken->length)
+		take_received(a, to, vector, all, taken);
+	take_held(a, to, vector, taken, raise);
+	sender = taken->length ? NULL : find_open(a, to, vector, raise);
+	if (sender) {
+		assemble_count_in(raise, &sender->sender.open);
 		assemble_queue_by_id(taken, assemble_take_open(sender));
-	raise->start_ns = all_ns;
-}
-
-/* The QEMU main loop reads the socket: its thread is the process's first */
-static bool is_reader(const struct ivm_end *to, uint32_t tid)
-{
-	return (uint32_t)to->vm->tgid == tid;
+	}
 }
 
 /*
@@ -364,8 +445,8 @@ static bool take_raised(struct ivm_assemble *a, const struct ivm_vm *vm, struct 
 	while (!taken->length &&
 	       (to = find_msi(a, vm, s->msi_address, s->msi_data, i, &vector))) {
 		is_known = true;
-		assemble_take_waiting(a, to, vector, assemble_raise_start_ns(to, is_vcpu,
-				      s->route_ns), taken, raise);
+		assemble_begin_raise(a, to, vector, is_vcpu, s->route_ns, raise);
+		assemble_take_waiting(a, to, vector, taken, raise);
 		i = to->id;
 	}
 	return is_known;
@@ -390,7 +471,8 @@ static void accept_for_waiting(struct ivm_assemble *a, struct thread *t, const s
 	is_known = take_raised(a, vm, t, e->tid, &taken, &raise);
 	j = g_queue_pop_head(&taken);
 	if (!j) {
-		if (is_known)
+		/* Its signals were mistaken for an earlier read's: its end will tell */
+		if (is_known && !(raise.is_read && raise.start_ns))
 			assemble_note_other(a, vm, e);
 		return;
 	}
@@ -479,21 +561,25 @@ static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
 		return j->t_ns[IVM_P_USER] < raise->flush_ns;
 	if (a->signal_seen && !ivm_seen(j, IVM_P_SIGNAL) && !is_masked(j))
 		return false;
-	return assemble_was_signalled(j, raise->start_ns);
+	return may_take(raise, j) && assemble_was_signalled(j, raise->start_ns);
 }
 
 /* The first interrupt that @j was part of while its doorbell was open still, or NULL */
-static const struct raise *find_raise(struct ivm_assemble *a, const struct ivm_journey *j)
+static struct raise *find_raise(struct ivm_assemble *a, const struct ivm_journey *j)
 {
-	const struct raise *raise = assemble_raises(a, j->to_end, j->vector)->raise;
+	struct raise *raise = assemble_raises(a, j->to_end, j->vector)->raise, *first = NULL;
 	unsigned int i;
 
-	for (i = 0; i < RAISES && is_part(a, j, &raise[i]); i++)
-		;
-	return i ? &raise[i - 1] : NULL;
+	for (i = 0; i < RAISES; i++) {
+		if (is_part(a, j, &raise[i]))
+			first = &raise[i];
+		else if (!raise[i].is_read || raise[i].read.signals)
+			break;
+	}
+	return first;
 }
 
-static void join_raise(struct ivm_assemble *a, struct ivm_journey *j, const struct raise *raise)
+static void join_raise(struct ivm_assemble *a, struct ivm_journey *j, struct raise *raise)
 {
 	j->t_ns[IVM_P_ROUTE] = raise->route_ns;
 	j->t_ns[IVM_P_ACCEPT] = raise->accept_ns;
@@ -503,6 +589,7 @@ static void join_raise(struct ivm_assemble *a, struct ivm_journey *j, const stru
 		j->mode = raise->mode;
 	if (raise->id && assemble_join_raised(a, j, raise->id))
 		return;
+	assemble_count_in(raise, j);
 	if (is_pending(a, j)) {
 		assemble_hand_over(a, NULL, j);
 		return;
@@ -526,7 +613,7 @@ static uint64_t flush_after(const struct stream *stream, uint64_t t_ns)
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j)
 {
 	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
-	const struct raise *raise = find_raise(a, j);
+	struct raise *raise = find_raise(a, j);
 
 	if (ivm_seen(j, IVM_P_WORK)) {
 		/* The worker has injected it: its accept was lost, and nobody raises it now */

@@ -226,6 +226,19 @@ static void want_eventfds(struct ivm_follow *f, GHashTable *wanted, const struct
 	}
 }
 
+/* Where its QEMU hears what KVM refused to take */
+static void want_heard(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
+{
+	struct ivm_fd_key key = { .tgid = end->vm->tgid };
+	struct ivm_target target = { .end = end->id };
+
+	for (; target.vector < end->page.vectors; target.vector++) {
+		key.fd = end->page.vector[target.vector].eventfd;
+		if (key.fd >= 0 && ivm_end_serves(end, target.vector))
+			want(wanted, f->skel->maps.heard, &key, &target, 0);
+	}
+}
+
 /* What raises the peer's interrupts by writes alone */
 static void want_writers(struct ivm_follow *f, GHashTable *wanted, const struct ivm_end *end)
 {
@@ -416,6 +429,7 @@ static int want_all(struct ivm_follow *f, GHashTable *wanted, const struct ivm_t
 		want_doorbell(f, wanted, end);
 		want_bell(f, wanted, end);
 		want_eventfds(f, wanted, end);
+		want_heard(f, wanted, end);
 		want_eventfd_ids(f, wanted, end);
 		want_writers(f, wanted, end);
 		want_socket(f, wanted, end);

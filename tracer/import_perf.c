@@ -242,6 +242,8 @@ static bool (*const parsers[IVM_HOOKS])(const char *text, uint64_t args[]) = {
 	[IVM_HOOK_SENDMSG_RET] = parse_return,
 	[IVM_HOOK_RECVMSG] = parse_fd,
 	[IVM_HOOK_RECVMSG_RET] = parse_return,
+	[IVM_HOOK_READ] = parse_fd,
+	[IVM_HOOK_READ_RET] = parse_return,
 };
 
 /* ---- lines ---- */

@@ -8,6 +8,7 @@
  * process that runs it makes QEMU's system calls.  It is a child, so that
  * nothing it does can hang or kill the tracer.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,10 +155,12 @@ static int pass_on(void)
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	uint64_t one = 1;
+	struct iovec count = { .iov_base = &one, .iov_len = sizeof(one) };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || write(fd, &one, sizeof(one)) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || write(fd, &one, sizeof(one)) < 0 ||
+	    preadv2(fd, &count, 1, -1, 0) < 0)
 		return -1;
 	return sendmsg(pair[0], &msg, 0) != 1 || recvmsg(pair[1], &msg, 0) != 1;
 }

@@ -32,6 +32,7 @@ const struct form_event form_events[] = {
 						     NEED(a, "result", SIGNED) } },
 	[IVM_EV_RECVMSG] = { "recvmsg", { NEED(c, "fd", DEC), NEED(a, "first", DEC),
 					  NEED(b, "last", DEC) } },
+	[IVM_EV_READ] = { "read", { NEED(c, "fd", DEC), ARG(a, "signals", DEC) } },
 	[IVM_EV_SIGNAL] = { "eventfd_signal", { ARG(a, "ctx", HEX), ARG(b, "id", DEC) } },
 	[IVM_EV_EVENTFD_WRITE] = { "eventfd_write", { ARG(a, "ctx", HEX), ARG(b, "id", DEC) } },
 	[IVM_EV_MSI] = { "kvm_msi_set_irq", { NEED(a, "address", HEX), NEED(b, "data", HEX) } },

@@ -57,6 +57,7 @@ struct ivm_session {
 	uint64_t delivered[IVM_MODES];
 	uint64_t injected;		/* delivered journeys that must have been injected */
 	uint64_t mode_mismatches;
+	uint64_t served;		/* journeys that went by a QEMU for lack of an irqfd */
 	uint64_t over_ns;		/* the first journey longer than opts.stop_over_ns */
 	bool stopped;
 	char start[32];			/* ISO 8601, of arming */
@@ -107,6 +108,7 @@ static int take_journey(void *arg, const struct ivm_journey *j)
 	}
 	if (j->mode != IVM_M_UNKNOWN && j->configured != IVM_M_UNKNOWN && j->mode != j->configured)
 		s->mode_mismatches++;
+	s->served += ivm_was_served(j);
 	if (s->watcher.journey)
 		s->watcher.journey(s->watcher.arg, j);
 	return s->recording ? ivm_recording_add_journey(s->recording, j) : 0;
@@ -746,6 +748,7 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	cause(&c, stamps->disordered, "guest stamps contradict the host's events");
 	cause(&c, unfinished, "journeys did not finish");
 	cause(&c, s->mode_mismatches, "journeys took another way than the link's mode says");
+	cause(&c, s->served, "journeys waited for the receiving QEMU: KVM refused it an irqfd");
 	return c.count;
 }
 
@@ -763,7 +766,7 @@ void ivm_session_probed(struct ivm_session *s)
 		IVM_HOOK_KVM_USERSPACE_EXIT, IVM_HOOK_KVM_MSI_SET_IRQ,
 		IVM_HOOK_KVM_APIC_ACCEPT_IRQ, IVM_HOOK_KVM_INJ_VIRQ, IVM_HOOK_EVENTFD_SIGNAL,
 		IVM_HOOK_EVENTFD_WRITE, IVM_HOOK_WRITE, IVM_HOOK_SENDMSG, IVM_HOOK_SENDMSG_RET,
-		IVM_HOOK_RECVMSG, IVM_HOOK_RECVMSG_RET,
+		IVM_HOOK_RECVMSG, IVM_HOOK_RECVMSG_RET, IVM_HOOK_READ, IVM_HOOK_READ_RET,
 	};
 	unsigned int i;
 

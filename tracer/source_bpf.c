@@ -49,12 +49,23 @@ static bool may_go_by(const struct ivm_end *end, uint32_t mode)
 	return end->page.mode_configured == mode || end->page.mode_configured == IVM_MODE_AUTO;
 }
 
+/* Does its QEMU read eventfds, because KVM refused it irqfds? */
+static bool serves(const struct ivm_end *end)
+{
+	uint32_t v;
+
+	for (v = 0; v < end->page.vectors && !end->dead; v++)
+		if (ivm_end_serves(end, v))
+			return true;
+	return false;
+}
+
 /* Hooks of system calls slow down those of the whole host: only while a link needs them */
 static void find_wanted(struct bpf_source *s, const struct ivm_topology *t,
 			bool wanted[IVM_HOOKS])
 {
 	bool all = s->base.opts.streams || s->base.opts.counts_all;
-	bool writes = all || s->skel->bss->fallback_seen, sends = all;
+	bool writes = all || s->skel->bss->fallback_seen, sends = all, reads = all;
 	guint i;
 
 	for (i = 0; t && i < t->ends->len; i++) {
@@ -62,12 +73,14 @@ static void find_wanted(struct bpf_source *s, const struct ivm_topology *t,
 
 		sends |= may_go_by(end, IVM_MODE_QEMU);
 		writes |= may_go_by(end, IVM_MODE_IRQFD) || (!end->dead && ivm_end_writes(end));
+		reads |= serves(end);
 	}
 	for (i = 0; i < IVM_HOOKS; i++)
 		wanted[i] = true;
 	wanted[IVM_HOOK_WRITE] = writes;
 	wanted[IVM_HOOK_SENDMSG] = wanted[IVM_HOOK_SENDMSG_RET] = sends;
 	wanted[IVM_HOOK_RECVMSG] = wanted[IVM_HOOK_RECVMSG_RET] = sends;
+	wanted[IVM_HOOK_READ] = wanted[IVM_HOOK_READ_RET] = reads;
 }
 
 static void attach_needed(struct bpf_source *s, const bool wanted[IVM_HOOKS], bool detach)

@@ -41,6 +41,7 @@ struct task {
 	bool open;		/* a doorbell may be open on it */
 	int fd;			/* of the socket call it is in, -1 none */
 	bool sends_ring;	/* ... a send by an open doorbell */
+	int heard_fd;		/* of the eventfd that it reads, -1 none */
 };
 
 struct tracefs_source {
@@ -91,7 +92,7 @@ static struct task *add_task(struct tracefs_source *s, uint32_t tgid, uint32_t t
 	if (!task || task->tgid != tgid) {
 		task = g_new0(struct task, 1);
 		task->tgid = tgid;
-		task->fd = -1;
+		task->fd = task->heard_fd = -1;
 		g_hash_table_insert(s->tasks, GUINT_TO_POINTER(tid), task);
 	}
 	return task;
@@ -376,6 +377,28 @@ static void on_eventfd_write(struct tracefs_source *s, const struct ivm_record *
 		emit(s, r, IVM_EV_EVENTFD_WRITE, r->args[0], (uint32_t)r->args[1], 0);
 }
 
+/* The main loop of a receiver without irqfd; what the read finds cannot be seen here */
+static void on_read(struct tracefs_source *s, const struct ivm_record *r)
+{
+	struct task *task = find_task(s, r->tid);
+	uint32_t vector;
+
+	if (task && r->tid == r->tgid &&
+	    ivm_topology_heard(s->topology, r->tgid, r->args[0], &vector))
+		task->heard_fd = r->args[0];
+}
+
+static void on_read_ret(struct tracefs_source *s, const struct ivm_record *r)
+{
+	struct task *task = find_task(s, r->tid);
+
+	if (!task || task->heard_fd < 0)
+		return;
+	if (r->args[0] == sizeof(uint64_t))
+		emit(s, r, IVM_EV_READ, 0, 0, task->heard_fd);
+	task->heard_fd = -1;
+}
+
 /* ---- the links' sockets ---- */
 
 static bool is_link_socket(const struct tracefs_source *s, uint32_t tgid, int fd)
@@ -519,6 +542,8 @@ static const struct {
 	[IVM_HOOK_SENDMSG_RET] = { { "ret" }, on_sendmsg_ret, KEEP_FOLLOWED, NULL },
 	[IVM_HOOK_RECVMSG] = { { "fd" }, on_recvmsg, KEEP_FOLLOWED, NULL },
 	[IVM_HOOK_RECVMSG_RET] = { { "ret" }, on_recvmsg_ret, KEEP_FOLLOWED, NULL },
+	[IVM_HOOK_READ] = { { "fd" }, on_read, KEEP_FOLLOWED, "vlen == 1" },
+	[IVM_HOOK_READ_RET] = { { "ret" }, on_read_ret, KEEP_FOLLOWED, NULL },
 	[IVM_HOOK_EVENTFD_SIGNAL] = { { "ctx", "id" }, on_signal, KEEP_FOLLOWED, NULL },
 	[IVM_HOOK_EVENTFD_WRITE] = { { "ctx", "id" }, on_eventfd_write, KEEP_FOLLOWED, NULL },
 };

@@ -71,6 +71,7 @@ struct ivm_topology *ivm_topology_new(void)
 	t->end_by_doorbell = pair_table_new();
 	t->end_by_bell = pair_table_new();
 	t->vector_by_eventfd = pair_table_new();
+	t->vector_by_heard = pair_table_new();
 	t->end_by_socket = pair_table_new();
 	return t;
 }
@@ -88,6 +89,7 @@ void ivm_topology_free(struct ivm_topology *t)
 	g_hash_table_destroy(t->end_by_doorbell);
 	g_hash_table_destroy(t->end_by_bell);
 	g_hash_table_destroy(t->vector_by_eventfd);
+	g_hash_table_destroy(t->vector_by_heard);
 	g_hash_table_destroy(t->end_by_socket);
 	g_ptr_array_unref(t->ends);
 	g_ptr_array_unref(t->vcpus);
@@ -200,6 +202,10 @@ static void index_end(struct ivm_topology *t, struct ivm_end *end)
 		if (page->peer_eventfd[v] >= 0)
 			pair_put(t->vector_by_eventfd, end->vm->tgid, page->peer_eventfd[v],
 				 eventfd_value(end, v));
+	for (v = 0; v < page->vectors && end->kind == IVM_END_LINK; v++)
+		if (page->vector[v].eventfd >= 0)
+			pair_put(t->vector_by_heard, end->vm->tgid, page->vector[v].eventfd,
+				 eventfd_value(end, v));
 }
 
 static void unindex_end(struct ivm_topology *t, struct ivm_end *end)
@@ -216,6 +222,10 @@ static void unindex_end(struct ivm_topology *t, struct ivm_end *end)
 	for (v = 0; v < IVM_LINKPAGE_VECTORS; v++)
 		if (page->peer_eventfd[v] >= 0)
 			pair_drop(t->vector_by_eventfd, end->vm->tgid, page->peer_eventfd[v],
+				  eventfd_value(end, v));
+	for (v = 0; v < page->vectors && end->kind == IVM_END_LINK; v++)
+		if (page->vector[v].eventfd >= 0)
+			pair_drop(t->vector_by_heard, end->vm->tgid, page->vector[v].eventfd,
 				  eventfd_value(end, v));
 }
 
@@ -516,6 +526,15 @@ struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm
 	return find_bell(bell, e);
 }
 
+static struct ivm_end *vector_at(const struct ivm_topology *t, GHashTable *table, pid_t tgid,
+				 int fd, uint32_t *vector)
+{
+	gsize value = GPOINTER_TO_SIZE(pair_get(table, tgid, fd));
+
+	*vector = value & 0xffff;
+	return ivm_topology_end(t, value >> 16);
+}
+
 /**
  * ivm_topology_eventfd() - which of the peer's doorbells a descriptor rings
  * @t: the topology
@@ -528,10 +547,22 @@ struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm
 struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
 				     uint32_t *vector)
 {
-	gsize value = GPOINTER_TO_SIZE(pair_get(t->vector_by_eventfd, tgid, fd));
+	return vector_at(t, t->vector_by_eventfd, tgid, fd, vector);
+}
 
-	*vector = value & 0xffff;
-	return ivm_topology_end(t, value >> 16);
+/**
+ * ivm_topology_heard() - which of its own doorbells a receiver hears on a descriptor
+ * @t: the topology
+ * @tgid: the process
+ * @fd: its descriptor
+ * @vector: set to its vector
+ *
+ * Return: the receiving end, or NULL.
+ */
+struct ivm_end *ivm_topology_heard(const struct ivm_topology *t, pid_t tgid, int fd,
+				   uint32_t *vector)
+{
+	return vector_at(t, t->vector_by_heard, tgid, fd, vector);
 }
 
 /**

@@ -65,6 +65,16 @@ static inline bool ivm_end_writes(const struct ivm_end *end)
 	return end->kind != IVM_END_LINK && end->bell_address == IVM_LINKPAGE_NO_ADDR;
 }
 
+/*
+ * KVM refused this vector an irqfd: its QEMU reads the eventfd, and raises once for all
+ * that it finds there.
+ */
+static inline bool ivm_end_serves(const struct ivm_end *end, uint32_t vector)
+{
+	return end->kind == IVM_END_LINK && vector < end->page.vectors &&
+	       (end->page.vector[vector].flags & IVM_LP_VEC_QEMU_FALLBACK);
+}
+
 struct ivm_topology {
 	uint64_t version;		/* grows with each change */
 	GPtrArray *vms;			/* struct ivm_vm *, owned */
@@ -75,6 +85,7 @@ struct ivm_topology {
 	GHashTable *end_by_doorbell;	/* (tgid, page frame) -> struct ivm_end of a link */
 	GHashTable *end_by_bell;	/* (tgid, page frame) -> first struct ivm_end of ivshmem */
 	GHashTable *vector_by_eventfd;	/* (tgid, fd) -> end id << 16 | vector */
+	GHashTable *vector_by_heard;	/* the same, by the receiver's own descriptor */
 	GHashTable *end_by_socket;	/* (tgid, fd) -> struct ivm_end */
 };
 
@@ -110,6 +121,8 @@ struct ivm_end *ivm_topology_ring(const struct ivm_topology *t, const struct ivm
 				  uint32_t *vector);
 struct ivm_end *ivm_topology_eventfd(const struct ivm_topology *t, pid_t tgid, int fd,
 				     uint32_t *vector);
+struct ivm_end *ivm_topology_heard(const struct ivm_topology *t, pid_t tgid, int fd,
+				   uint32_t *vector);
 bool ivm_topology_writes(const struct ivm_topology *t, pid_t tgid, int fd);
 struct ivm_end *ivm_topology_socket(const struct ivm_topology *t, pid_t tgid, int fd);
 

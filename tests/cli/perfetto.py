@@ -13,7 +13,7 @@ import sqlite3
 import struct
 import sys
 
-POINTS = ('ring exit dispatch user send wake run recv signal unmask defer work route accept kick '
+POINTS = ('ring exit dispatch user send signal wake run recv unmask defer work route accept kick '
           'vcpu_exit vcpu_wake vcpu_run unhalt window inject eoi_standin entry isr eoi').split()
 ARRIVALS = ('isr', 'entry', 'eoi_standin', 'inject')
 BEGIN, END, INSTANT = 1, 2, 3

@@ -28,6 +28,7 @@
 #define KWORKER		7
 #define SOCKET_FD	9
 #define EVENTFD(v)	(20 + (v))
+#define HEARD(v)	(40 + (v))	/* the receiver's own descriptor */
 
 struct fixture {
 	struct ivm_topology *topology;
@@ -855,6 +856,116 @@ static void what_a_coalesced_kworker_takes_along_is_coalesced(void **state)
 	fixture_free(f);
 }
 
+static void put_ring(struct fixture *f, uint64_t id, uint64_t t_ns, uint64_t close_ns)
+{
+	struct ivm_journey_record ring = record(f, IVM_REC_CLOSED, id, t_ns);
+
+	ring.t_ns = close_ns;
+	ivm_assemble_record(f->a, &ring);
+}
+
+static void put_read(struct fixture *f, uint64_t signals, uint64_t t_ns)
+{
+	const struct ivm_event e = {
+		.t_ns = t_ns, .a = signals, .tgid = B_MAIN, .tid = B_MAIN, .c = HEARD(0),
+		.type = IVM_EV_READ,
+	};
+
+	ivm_assemble_event(f->a, &e);
+}
+
+/* The main loop routes at @t_ns, and the interrupt arrives */
+static void put_raised(struct fixture *f, uint64_t id, uint64_t t_ns)
+{
+	struct ivm_journey_record r = {
+		.t_ns = t_ns + 1, .kind = IVM_REC_RAISED,
+		.j = { .id = id, .t_ns[IVM_P_ROUTE] = t_ns, .t_ns[IVM_P_ACCEPT] = t_ns + 1,
+		       .to_end = f->end[1]->id, .mode = IVM_M_QEMU, .flags = IVM_J_RAISED },
+	};
+
+	ivm_assemble_record(f->a, &r);
+	r.kind = IVM_REC_ENDED;
+	r.t_ns = t_ns + 20;
+	r.j.t_ns[IVM_P_INJECT] = t_ns + 10;
+	r.j.outcome = IVM_O_DELIVERED;
+	ivm_assemble_record(f->a, &r);
+}
+
+static struct fixture *without_irqfd(void)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+	struct ivm_linkpage page = f->end[1]->page;
+
+	page.vector[0].flags = IVM_LP_VEC_DELIVERABLE | IVM_LP_VEC_QEMU_FALLBACK;
+	page.vector[0].eventfd = HEARD(0);
+	ivm_topology_update_end(f->topology, f->end[1], &page);
+	return f;
+}
+
+/* Written after the first read, and before its route */
+static void what_comes_after_the_read_is_the_next_ones(void **state)
+{
+	struct fixture *f = without_irqfd();
+
+	(void)state;
+	put_ring(f, 1, 100, 150);
+	put_read(f, 1, 200);
+	put_ring(f, 2, 300, 350);
+	put_raised(f, 3, 400);
+	put_read(f, 1, 500);
+	put_raised(f, 4, 600);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 2);
+	assert_int_equal(journey(f, 0)->t_ns[IVM_P_RECV], 200);
+	assert_int_equal(journey(f, 1)->t_ns[IVM_P_RECV], 500);
+	assert_int_equal(ivm_assemble_stats(f->a)->not_rings, 0);
+	fixture_free(f);
+}
+
+/* Two of three, and the second one's doorbell closes late; the third is begun, not written */
+static void a_read_takes_as_many_as_it_says(void **state)
+{
+	struct fixture *f = without_irqfd();
+
+	(void)state;
+	put_ring(f, 1, 100, 150);
+	put_ring(f, 3, 190, 210);
+	put_read(f, 2, 200);
+	put_ring(f, 2, 180, 500);
+	put_raised(f, 4, 300);
+	put_read(f, 1, 520);
+	put_raised(f, 5, 600);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 2);
+	assert_int_equal(counts(f)->coalesced, 1);
+	assert_int_equal(counts(f)->unfinished, 0);
+	fixture_free(f);
+}
+
+/* A read that is not told how many it found may have taken one that the next one finds */
+static void a_read_without_number_gives_one_back(void **state)
+{
+	struct fixture *f = without_irqfd();
+
+	(void)state;
+	f->end[0]->page.mode_tx = IVM_MODE_DIRECT;
+	ring(f, 0, 1);
+	ev(f, A_VCPU, IVM_EV_ENTRY, 0, 0, 0);
+	ring(f, 0, 2);
+	ev(f, A_VCPU, IVM_EV_ENTRY, 0, 0, 0);
+	ev(f, B_MAIN, IVM_EV_READ, 0, 0, HEARD(0));
+	route_accept(f, B_MAIN, 0);
+	ev(f, B_VCPU, IVM_EV_INJ, IRQ(0), 0, 0);
+	ev(f, B_MAIN, IVM_EV_READ, 0, 0, HEARD(0));
+	route_accept(f, B_MAIN, 0);
+	ev(f, B_VCPU, IVM_EV_INJ, IRQ(0), 0, 0);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 2);
+	assert_true(journey(f, 1)->flags & IVM_J_CONTENDED);
+	assert_int_equal(ivm_assemble_stats(f->a)->unmatched, 0);
+	fixture_free(f);
+}
+
 /* ---- memory ---- */
 
 #define MANY		20000u
@@ -986,6 +1097,9 @@ int main(void)
 		cmocka_unit_test(random_streams_close_their_counts),
 		cmocka_unit_test(kworker_takes_along_what_was_written_before),
 		cmocka_unit_test(what_a_coalesced_kworker_takes_along_is_coalesced),
+		cmocka_unit_test(what_comes_after_the_read_is_the_next_ones),
+		cmocka_unit_test(a_read_takes_as_many_as_it_says),
+		cmocka_unit_test(a_read_without_number_gives_one_back),
 		cmocka_unit_test(raised_without_ring_take_no_memory),
 		cmocka_unit_test(a_late_ring_is_joined),
 		cmocka_unit_test(read_under_tcg_is_settled),

@@ -19,7 +19,7 @@ import sys
 
 from judge import PONG, Tap, open_recording, read_lanes
 
-POINTS = ("exit", "dispatch", "user", "send", "wake", "run", "recv", "signal", "unmask", "defer",
+POINTS = ("exit", "dispatch", "user", "send", "signal", "wake", "run", "recv", "unmask", "defer",
           "work", "route", "accept", "kick", "vcpu_exit", "vcpu_wake", "vcpu_run", "unhalt",
           "window", "inject", "eoi_standin", "entry")
 

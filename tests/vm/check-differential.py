@@ -19,7 +19,7 @@ import os
 import sqlite3
 import sys
 
-POINTS = ("exit dispatch user send wake run recv signal defer work route accept kick vcpu_exit "
+POINTS = ("exit dispatch user send signal wake run recv defer work route accept kick vcpu_exit "
           "vcpu_wake vcpu_run unhalt window inject eoi_standin entry").split()
 COUNTS = "rung accepted posted delivered coalesced masked dropped unfinished".split()
 CONCURRENT = {"wake", "run", "kick", "vcpu_exit", "vcpu_wake", "vcpu_run", "unhalt"}

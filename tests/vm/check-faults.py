@@ -169,8 +169,13 @@ def fallback(tap, name, r, g):
 
 
 def no_irqfd(tap, name, r, g):
-    """KVM signals the eventfd, and QEMU raises what was signalled"""
+    """KVM signals the eventfd, QEMU reads it and raises, and --strict says so"""
     delivered_once(tap, name, r, g)
+    unread = r.number("recv IS NULL")
+    tap.check(not unread, f"{name}: all of them with the point recv", f"{unread} without")
+    log = open(r.path + ".log").read()
+    tap.check("strict: %d journeys waited for the receiving QEMU" % g.sent in log,
+              f"{name}: --strict says how many", log)
     other = r.number("mode <> 'direct' OR user IS NOT NULL OR unmask IS NOT NULL")
     tap.check(not other, f"{name}: all of them in mode direct", f"{other} not")
 
@@ -183,7 +188,7 @@ CASES = {
     "fallback": fallback, "no_irqfd": no_irqfd,
     "overload": overload, "churn": churn,
 }
-STRICT = {"fallback": 2}       # what record exits with; 0 of others
+STRICT = {"fallback": 2, "no_irqfd": 2}       # what record exits with; 0 of others
 
 
 def main(out, *names):
