@@ -37,6 +37,14 @@ static void stream_free(gpointer p)
 	g_free(stream);
 }
 
+static void raises_free(gpointer p)
+{
+	struct raises *raises = p;
+
+	g_free(raises->spare.ring);
+	g_free(raises);
+}
+
 static void held_free(gpointer p)
 {
 	g_queue_free_full(p, g_free);
@@ -70,7 +78,7 @@ struct ivm_assemble *ivm_assemble_new(const struct ivm_topology *topology, ivm_j
 	a->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, stream_free);
 	a->works = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	a->held = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, held_free);
-	a->raises = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+	a->raises = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, raises_free);
 	a->raised = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					  assemble_raised_free);
 	a->arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);

@@ -94,9 +94,20 @@ struct raise {
 	uint8_t mode;
 };
 
+/*
+ * The newest ring that an interrupt which a BPF program saw raised took along, and
+ * that interrupt: another one that lacks a ring may take it back.
+ */
+struct spare {
+	struct ivm_journey *ring;	/* NULL: none */
+	struct ivm_journey by;
+	uint64_t into;
+};
+
 /* The last ones of a vector, the newest first */
 struct raises {
 	struct raise raise[RAISES];
+	struct spare spare;
 	struct reading reading;
 	bool are_read;			/* its main loop has been seen to read the eventfd */
 };

@@ -66,16 +66,32 @@ static void take_end_points(struct ivm_journey *ring, const struct ivm_journey *
 		ring->mode = raised->mode;
 }
 
-static void settle_ring(struct ivm_assemble *a, const struct raised *r, struct ivm_journey *ring,
-			enum ivm_outcome outcome, uint64_t into)
+static void settle_ring(struct ivm_assemble *a, const struct ivm_journey *by,
+			struct ivm_journey *ring, enum ivm_outcome outcome, uint64_t into)
 {
 	struct ivm_counts *c = assemble_counts_of(a, ring);
 
-	take_end_points(ring, &r->j);
+	take_end_points(ring, by);
 	ring->into = into;
 	c->accepted++;
 	c->posted += !!(ring->flags & IVM_J_POSTED);
 	assemble_free_settled(a, ring, outcome);
+}
+
+static void settle_spare(struct ivm_assemble *a, struct spare *spare)
+{
+	if (spare->ring)
+		settle_ring(a, &spare->by, spare->ring, IVM_O_COALESCED, spare->into);
+	spare->ring = NULL;
+}
+
+static void keep_spare(struct ivm_assemble *a, const struct ivm_journey *by,
+		       struct ivm_journey *ring, uint64_t into)
+{
+	struct spare *spare = &assemble_raises(a, by->to_end, by->vector)->spare;
+
+	settle_spare(a, spare);
+	*spare = (struct spare){ .ring = ring, .by = *by, .into = into };
 }
 
 /* The journey that carries what was raised under this number */
@@ -102,14 +118,16 @@ static void settle_raised(struct ivm_assemble *a, struct raised *r)
 	uint64_t id = ring->id, into = carrier_id(a, r->j.into);
 
 	g_queue_pop_head(&r->rings);
-	settle_ring(a, r, ring, outcome, into);
+	settle_ring(a, &r->j, ring, outcome, into);
 	/* Only the first one can be early: the others are settled with it */
 	r->j.flags &= ~IVM_J_EARLY;
 	while ((ring = g_queue_pop_head(&r->rings))) {
-		if (arrives(outcome))
-			settle_ring(a, r, ring, IVM_O_COALESCED, into ? into : id);
+		if (outcome == IVM_O_DELIVERED && g_queue_is_empty(&r->rings))
+			keep_spare(a, &r->j, ring, id);
+		else if (arrives(outcome))
+			settle_ring(a, &r->j, ring, IVM_O_COALESCED, into ? into : id);
 		else
-			settle_ring(a, r, ring, outcome, 0);
+			settle_ring(a, &r->j, ring, outcome, 0);
 	}
 	drop_raised(a, r);
 }
@@ -180,6 +198,59 @@ static void wait_for_ring(struct ivm_assemble *a, struct raised *r)
 	drop_raised(a, oldest);
 }
 
+/*
+ * Did @by, which took @ring along, overlap with what led to @r?  A worker injects what
+ * was signalled when KVM got the irqfd, while the QEMU that gave it raises what it had read
+ * before.  What a read has found nobody had read before.
+ */
+static bool may_give_back(const struct raised *r, const struct raise *raise,
+			  const struct ivm_journey *by, const struct ivm_journey *ring)
+{
+	uint64_t begin_ns = r->j.t_ns[IVM_P_UNMASK];
+
+	if (ivm_seen(&r->j, IVM_P_WORK))
+		begin_ns = r->j.t_ns[IVM_P_DEFER];
+	else if (raise->is_read ? ivm_seen(ring, IVM_P_RECV) : !begin_ns)
+		return false;
+	return by->t_ns[IVM_P_ROUTE] > begin_ns && assemble_was_signalled(ring, raise->start_ns);
+}
+
+/* The newest ring of the newest interrupt that is under way and has several */
+static struct ivm_journey *take_back_pending(struct ivm_assemble *a, const struct raised *r,
+					     const struct raise *raise)
+{
+	const struct raise *last = assemble_raises(a, r->j.to_end, r->j.vector)->raise;
+	struct raised *other;
+	unsigned int i;
+
+	for (i = 0; i < RAISES; i++) {
+		other = last[i].id ? find_raised(a, last[i].id) : NULL;
+		if (other && other->rings.length > 1)
+			return may_give_back(r, raise, &other->j, other->rings.tail->data) ?
+			       g_queue_pop_tail(&other->rings) : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * What was signalled raised this interrupt, and others have taken it all along: one of
+ * them took too much.
+ */
+static void take_back(struct ivm_assemble *a, struct raised *r, const struct raise *raise)
+{
+	struct spare *spare = &assemble_raises(a, r->j.to_end, r->j.vector)->spare;
+	struct ivm_journey *ring = take_back_pending(a, r, raise);
+
+	if (!ring && spare->ring && may_give_back(r, raise, &spare->by, spare->ring)) {
+		ring = spare->ring;
+		spare->ring = NULL;
+	}
+	if (!ring)
+		return;
+	ring->flags |= IVM_J_CONTENDED;
+	g_queue_push_tail(&r->rings, ring);
+}
+
 /* An interrupt was raised: for what was received and held of its vector */
 static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 {
@@ -201,6 +272,8 @@ static void begin_raised(struct ivm_assemble *a, const struct ivm_journey *j)
 	g_hash_table_insert(a->raised, g_memdup2(&key, sizeof(key)), r);
 	if (to)
 		take_waiting(a, to, r, &raise);
+	if (g_queue_is_empty(&r->rings) && raise.start_ns)
+		take_back(a, r, &raise);
 	assemble_note_raise(a, j, &raise);
 	if (g_queue_is_empty(&r->rings))
 		wait_for_ring(a, r);
@@ -366,6 +439,8 @@ void assemble_finish_pending(struct ivm_assemble *a, struct ivm_slot *s)
 void assemble_finish_raised(struct ivm_assemble *a)
 {
 	g_autoptr(GList) all = g_hash_table_get_values(a->raised);
+	GHashTableIter it;
+	gpointer raises;
 	GList *l;
 
 	for (l = all; l; l = l->next) {
@@ -379,4 +454,7 @@ void assemble_finish_raised(struct ivm_assemble *a)
 		r->j.outcome = assemble_outcome_accepted(a, &r->j);
 		settle_raised(a, r);
 	}
+	g_hash_table_iter_init(&it, a->raises);
+	while (g_hash_table_iter_next(&it, NULL, &raises))
+		settle_spare(a, &((struct raises *)raises)->spare);
 }

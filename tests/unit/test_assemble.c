@@ -891,6 +891,83 @@ static void put_raised(struct fixture *f, uint64_t id, uint64_t t_ns)
 	ivm_assemble_record(f->a, &r);
 }
 
+/* QEMU or, with @work_ns, a kworker raises at @t_ns; it ends @lag_ns later */
+static void put_overlapping(struct fixture *f, uint64_t id, uint64_t work_ns, uint64_t t_ns,
+			    uint64_t lag_ns)
+{
+	struct ivm_journey_record r = {
+		.t_ns = t_ns + 1, .kind = IVM_REC_RAISED,
+		.j = { .id = id, .t_ns[IVM_P_ROUTE] = t_ns, .t_ns[IVM_P_ACCEPT] = t_ns + 1,
+		       .to_end = f->end[1]->id, .flags = IVM_J_RAISED },
+	};
+
+	if (work_ns) {
+		r.j.t_ns[IVM_P_DEFER] = work_ns - 20;
+		r.j.t_ns[IVM_P_WORK] = work_ns;
+	} else {
+		r.j.t_ns[IVM_P_UNMASK] = 250;
+	}
+	ivm_assemble_record(f->a, &r);
+	r.kind = IVM_REC_ENDED;
+	r.t_ns = t_ns + lag_ns;
+	r.j.t_ns[IVM_P_INJECT] = t_ns + 2;
+	r.j.outcome = IVM_O_DELIVERED;
+	ivm_assemble_record(f->a, &r);
+}
+
+/*
+ * A vCPU has read the eventfd and gives it to KVM, which finds another signal there.  Two
+ * rings, two interrupts: whichever comes first takes both, and gives one back.
+ */
+static void overlapping_raises(bool worker_first, uint64_t lag_ns)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+	uint64_t qemu_ns = worker_first ? 360 : 340;
+	guint i, contended = 0;
+
+	put_ring(f, 1, 100, 150);
+	put_ring(f, 2, 200, 250);
+	put_overlapping(f, 3, 0, qemu_ns, lag_ns);
+	put_overlapping(f, 4, 345, 350, lag_ns);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 2);
+	assert_int_equal(counts(f)->accepted, 2);
+	assert_int_equal(counts(f)->coalesced, 0);
+	for (i = 0; i < 2; i++)
+		contended += !!(journey(f, i)->flags & IVM_J_CONTENDED);
+	assert_int_equal(contended, 1);
+	assert_int_equal(ivm_assemble_stats(f->a)->not_rings, 0);
+	assert_int_equal(ivm_assemble_stats(f->a)->disordered, 0);
+	fixture_free(f);
+}
+
+static void one_of_two_interrupts_gives_a_ring_back(void **state)
+{
+	(void)state;
+	overlapping_raises(false, 100);
+	overlapping_raises(true, 100);
+	/* The other one has ended by then */
+	overlapping_raises(false, 5);
+	overlapping_raises(true, 5);
+}
+
+/* ... but not to one that has nothing to do with it */
+static void a_link_vector_takes_no_ring_back(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
+
+	(void)state;
+	put_ring(f, 1, 100, 150);
+	put_ring(f, 2, 200, 250);
+	put_overlapping(f, 3, 0, 340, 100);
+	put_raised(f, 4, 500);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 1);
+	assert_int_equal(counts(f)->coalesced, 1);
+	assert_int_equal(ivm_assemble_stats(f->a)->not_rings, 1);
+	fixture_free(f);
+}
+
 static struct fixture *without_irqfd(void)
 {
 	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
@@ -1097,6 +1174,8 @@ int main(void)
 		cmocka_unit_test(random_streams_close_their_counts),
 		cmocka_unit_test(kworker_takes_along_what_was_written_before),
 		cmocka_unit_test(what_a_coalesced_kworker_takes_along_is_coalesced),
+		cmocka_unit_test(one_of_two_interrupts_gives_a_ring_back),
+		cmocka_unit_test(a_link_vector_takes_no_ring_back),
 		cmocka_unit_test(what_comes_after_the_read_is_the_next_ones),
 		cmocka_unit_test(a_read_takes_as_many_as_it_says),
 		cmocka_unit_test(a_read_without_number_gives_one_back),
