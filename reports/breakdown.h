@@ -51,6 +51,7 @@ struct ivm_group_proof {
 	uint64_t fast_mmio;	/* found by address alone */
 	uint64_t decoded;	/* KVM looked at the instruction */
 	uint64_t atomic;	/* accepted where it was signalled */
+	uint64_t served;	/* its eventfd was read by a QEMU that KVM refused an irqfd */
 	uint64_t deferred;	/* by a kernel worker */
 	uint64_t posted;
 	uint64_t injected;

@@ -232,6 +232,7 @@ static void note_proof(struct ivm_group_proof *p, const struct ivm_shape_key *k,
 	const bool up = (k->points & 1u << IVM_P_USER) ||
 			((k->points & dispatch) && (k->points & 1u << IVM_P_SEND));
 	const bool deferred = k->points & (1u << IVM_P_DEFER | 1u << IVM_P_WORK);
+	const bool received = k->points & 1u << IVM_P_RECV;
 	const struct {
 		uint64_t *what;
 		bool holds;
@@ -241,7 +242,9 @@ static void note_proof(struct ivm_group_proof *p, const struct ivm_shape_key *k,
 		{ &p->decoded, (k->points & dispatch) && !(k->flags & IVM_J_FASTMMIO) },
 		{ &p->fast_mmio, k->flags & IVM_J_FASTMMIO },
 		{ &p->deferred, deferred },
-		{ &p->atomic, (k->points & accept) && !deferred && k->mode != IVM_M_QEMU },
+		{ &p->served, received && k->mode != IVM_M_QEMU },
+		{ &p->atomic, (k->points & accept) && !deferred && !received &&
+			      k->mode != IVM_M_QEMU },
 		{ &p->posted, k->flags & IVM_J_POSTED },
 		{ &p->injected, k->points & (1u << IVM_P_INJECT | 1u << IVM_P_EOI_STANDIN) },
 		{ &p->unmasked, k->points & 1u << IVM_P_UNMASK },

@@ -338,6 +338,7 @@ static struct json_object *proof(const struct ivm_group *g)
 	add_u64(o, "fast_mmio", p->fast_mmio);
 	add_u64(o, "decoded", p->decoded);
 	add_u64(o, "atomic", p->atomic);
+	add_u64(o, "served", p->served);
 	add_u64(o, "deferred", p->deferred);
 	add_u64(o, "unmasked", p->unmasked);
 	add_u64(o, "injected", p->injected);

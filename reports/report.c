@@ -593,6 +593,11 @@ static int check_group(const struct ivm_group *g)
 			 modes[g->mode], modes[g->configured]);
 		causes++;
 	}
+	if (g->proof.served) {
+		ivm_info("strict: %s: %" PRIu64 " waited for the receiving QEMU: KVM refused it "
+			 "an irqfd", modes[g->mode], g->proof.served);
+		causes++;
+	}
 	return causes;
 }
 

@@ -561,6 +561,7 @@ static void print_proof(struct printer *p, const struct ivm_group *g)
 	add_proof(text, "fast MMIO", proof->fast_mmio);
 	add_proof(text, "decoded", proof->decoded);
 	add_proof(text, "atomic", proof->atomic);
+	add_proof(text, "read by QEMU without irqfd", proof->served);
 	add_proof(text, "workqueue", proof->deferred);
 	add_proof(text, "unmasked later", proof->unmasked);
 	add_proof(text, "injected", proof->injected);

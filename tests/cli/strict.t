@@ -30,6 +30,8 @@ strict "points out of order" 'strict: 1 disordered' \
 	"UPDATE journeys SET accept = inject + 1 WHERE id = 5"
 strict "another mode than configured" 'strict: .* travelled as direct, configured is irqfd' \
 	"UPDATE journeys SET configured = 'irqfd'"
+strict "a receiver without irqfd" 'strict: direct: 1 waited for the receiving QEMU' \
+	"UPDATE journeys SET recv = signal + 1 WHERE id = 5"
 strict "unfinished" 'strict: direct: 1 unfinished' \
 	"UPDATE journeys SET outcome = 'unfinished' WHERE id = 5;
 	 UPDATE counts SET delivered = delivered - 1, unfinished = 1
