@@ -29,6 +29,12 @@ static __always_inline bool is_current(const struct ivm_page *page)
 	return seq == page->seq;
 }
 
+/*
+ * 0, which the verifier does not know.  Before 6.7 it follows a loop's first round only,
+ * and removes as dead code what the constants of that round exclude.
+ */
+volatile __u32 some_zero;
+
 struct page_walk {
 	struct ivm_message_key wanted;
 	struct ivm_page_key key;	/* of the page under way */
@@ -79,6 +85,7 @@ static __noinline bool search_pages(const struct ivm_message_key *wanted,
 	walk.wanted = *wanted;
 	walk.key.tgid = wanted->tgid;
 	/* The first step opens the first page */
+	walk.vectors = some_zero;
 	walk.target.vector = (__u32)-1;
 	bpf_loop(IVM_PAGE_LOOKS, look_at_vector, &walk, 0);
 	if (walk.found)
