@@ -65,6 +65,14 @@ def fallback():
     return account
 
 
+def no_irqfd():
+    account = fault("no_irqfd", 19, delivered=19, coalesced=1, journeys=rung(
+        20, ["delivered"], recv=1000))
+    account.update(code="2", log="strict: 20 journeys waited for the receiving QEMU: KVM refused "
+                   "it an irqfd\n")
+    return account
+
+
 def overload():
     account = fault("overload", 19, delivered=19, coalesced=1, journeys=rung(15, ["delivered"]))
     account["tables"]["lost"] += lost_rows(ringbuf=6)
@@ -102,8 +110,7 @@ def true_account():
     account["fallback"] = fallback()
     account["overload"] = overload()
     account["churn"] = churn()
-    account["no_irqfd"] = fault("no_irqfd", 19, delivered=19, coalesced=1, journeys=rung(
-        20, ["delivered"]))
+    account["no_irqfd"] = no_irqfd()
     return account
 
 
@@ -232,7 +239,10 @@ OF_ONE = {
     "both": {"to itself": all_journeys("both", to_end=1),
              "to nowhere": all_journeys("both", to_end=None)},
     "no_irqfd": {"through the sender's QEMU": all_journeys("no_irqfd", user=1000),
-                 "called irqfd": all_journeys("no_irqfd", mode="irqfd")},
+                 "called irqfd": all_journeys("no_irqfd", mode="irqfd"),
+                 "never read": all_journeys("no_irqfd", recv=None),
+                 "--strict is content": exits("no_irqfd", "0"),
+                 "--strict says nothing": lambda a: a["no_irqfd"].update(log="")},
     "fallback": {"--strict is content": exits("fallback", "0"),
                  "called direct": all_journeys("fallback", mode="direct"),
                  "not through QEMU": all_journeys("fallback", user=None),
