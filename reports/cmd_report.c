@@ -13,6 +13,7 @@
 #include "budget.h"
 #include "join.h"
 #include "openmetrics.h"
+#include "profile.h"
 #include "report.h"
 
 struct report_args {
@@ -57,12 +58,13 @@ static const struct format formats[] = {
 	{ "html", ivm_report_print_html, false },
 	{ "perfetto", ivm_report_print_perfetto, false },
 	{ "openmetrics", print_openmetrics, false },
+	{ "folded", ivm_profile_print_folded, false },
 	{ 0 }
 };
 
 static const GOptionEntry entries[] = {
 	{ "format", 'f', 0, G_OPTION_ARG_FILENAME, &args.format,
-	  "text (default), json, csv, html, perfetto or openmetrics",
+	  "text (default), json, csv, html, perfetto, openmetrics or folded",
 	  "FORMAT" },
 	{ "by", 'b', 0, G_OPTION_ARG_FILENAME, &args.by,
 	  "Group by direction (default), link, mode, path, ... (text, csv)", "WHAT" },

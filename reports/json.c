@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "guest_kernel.h"
+#include "profile.h"
 #include "report.h"
 
 static const char *const points[] = IVM_POINT_NAMES;
@@ -468,7 +469,7 @@ static struct json_object *baselines(const struct ivm_report *r)
 int ivm_report_print_json(const struct ivm_report *r, FILE *out)
 {
 	struct json_object *all_groups = NULL;
-	struct json_object *o;
+	struct json_object *o, *profile;
 	int err;
 
 	err = groups(r, &all_groups);
@@ -485,6 +486,9 @@ int ivm_report_print_json(const struct ivm_report *r, FILE *out)
 	json_object_object_add(o, "guest", guests(r));
 	add_guest_kernel(o, r);
 	json_object_object_add(o, "baseline", baselines(r));
+	profile = ivm_profile_json(r);
+	if (profile)
+		json_object_object_add(o, "profile", profile);
 	fputs(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 						JSON_C_TO_STRING_SPACED |
 						JSON_C_TO_STRING_NOSLASHESCAPE), out);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "guest_kernel.h"
+#include "profile.h"
 #include "report.h"
 
 #define WIDTH		100
@@ -682,6 +683,8 @@ int ivm_report_print_text(const struct ivm_report *r, unsigned int by, FILE *out
 	g_ptr_array_free(groups, TRUE);
 	if (!err)
 		err = ivm_guest_kernel_print(r->db, out);
+	if (!err)
+		err = ivm_profile_print_text(r, out);
 	print_notes(&p);
 	return err;
 }

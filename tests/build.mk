@@ -10,7 +10,7 @@
 # A test links with whatever it uses out of tracer/*.c and reports/*.c, main.c
 # and what needs the BPF skeleton excepted.
 
-TEST_PKGS   = glib-2.0 sqlite3 json-c cmocka libtracefs libtraceevent libtracecmd libmicrohttpd ncursesw gsl
+TEST_PKGS   = glib-2.0 sqlite3 json-c cmocka libtracefs libtraceevent libtracecmd libmicrohttpd ncursesw gsl libdw
 TEST_CFLAGS = $(IVM_CFLAGS) -I. $(shell pkg-config --cflags $(TEST_PKGS))
 TEST_LIBS   = $(shell pkg-config --libs $(TEST_PKGS)) -lm
 TEST_ASAN   = -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \

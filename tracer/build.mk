@@ -10,7 +10,7 @@ BPF_SYS      := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS    = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Werror \
 		-Wno-unused-parameter $(if $(BPF_SYS),-idirafter /usr/include/$(BPF_SYS))
 
-TRACER_PKGS   = libbpf glib-2.0 sqlite3 json-c libtracefs libtraceevent libtracecmd libmicrohttpd ncursesw gsl
+TRACER_PKGS   = libbpf glib-2.0 sqlite3 json-c libtracefs libtraceevent libtracecmd libmicrohttpd ncursesw gsl libdw
 TRACER_CFLAGS = $(IVM_CFLAGS) -I$(O)/bpf $(shell pkg-config --cflags $(TRACER_PKGS))
 TRACER_LIBS   = $(shell pkg-config --libs $(TRACER_PKGS)) -lm
 TRACER_SRC   := $(wildcard tracer/*.c reports/*.c)

@@ -19,6 +19,7 @@
 #include "error.h"
 #include "marks.h"
 #include "options.h"
+#include "profile.h"
 #include "session.h"
 
 #define POLL_MS		20
@@ -447,6 +448,29 @@ static int parse_keep(struct record *r)
 	return ivm_parse_u64("--keep", number, 0, MAX_PER_SECOND, &r->keep.per_s);
 }
 
+/* GOption hands callbacks nothing of ours; "" without a value */
+static char *profile_text;
+
+static gboolean take_profile(const gchar *option, const gchar *value, gpointer data, GError **error)
+{
+	(void)option;
+	(void)data;
+	(void)error;
+	g_free(profile_text);
+	profile_text = g_strdup(value ? value : "");
+	return TRUE;
+}
+
+static int parse_profile(struct record *r)
+{
+	if (!profile_text)
+		return 0;
+	r->opts.profile_hz = IVM_PROFILE_HZ;
+	if (!profile_text[0])
+		return 0;
+	return ivm_parse_u64("--profile", profile_text, 1, IVM_PROFILE_MAX_HZ, &r->opts.profile_hz);
+}
+
 /* From the options' texts to their values */
 static int parse_values(struct record *r)
 {
@@ -469,6 +493,8 @@ static int parse_values(struct record *r)
 				     MAX_BUFFER_BYTES, &r->opts.buffer_bytes);
 	if (!err && r->backend_text)
 		err = ivm_parse_choice("--backend", r->backend_text, ivm_backend_names, &backend);
+	if (!err)
+		err = parse_profile(r);
 	if (!err)
 		err = parse_keep(r);
 	if (!err && r->max_size_text)
@@ -516,6 +542,9 @@ static int parse(int argc, char **argv, struct record *r, struct ivm_operands *o
 		{ "context", 0, 0, G_OPTION_ARG_NONE, &r->context,
 		  "Also keep what happened on the threads of the slowest journeys",
 		  NULL },
+		{ "profile", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, take_profile,
+		  "Also sample the threads that interrupts wait for, 997 times a second or HZ",
+		  "HZ" },
 		{ "stop-over", 0, 0, G_OPTION_ARG_FILENAME, &r->stop_over_text,
 		  "Stop at the first journey longer than that (200us), and exit with 2", "TIME" },
 		{ "on-threshold", 0, 0, G_OPTION_ARG_FILENAME, &r->on_threshold,
@@ -555,6 +584,7 @@ static void free_texts(struct record *r)
 	g_free(r->keep_text);
 	g_free(r->max_size_text);
 	g_free(r->backend_text);
+	g_free(profile_text);
 }
 
 static int run_record(int argc, char **argv)

@@ -246,32 +246,10 @@ int ivm_context_poll(struct ivm_context *c)
 	return err < 0 ? err : 0;
 }
 
-static uint32_t vcpu_tid(const struct ivm_topology *t, const struct ivm_end *end, uint32_t vcpu_id)
+void ivm_context_journey(struct ivm_context *c, const struct ivm_journey *j,
+			 const struct ivm_actors *actors)
 {
-	const struct ivm_vcpu *vcpu = end ? ivm_topology_vcpu_by_id(t, end->vm, vcpu_id) : NULL;
-
-	return vcpu ? (uint32_t)vcpu->tid : 0;
-}
-
-/**
- * ivm_context_journey() - a journey has ended, and all around it was polled
- * @c: open
- * @t: who is who
- * @j: the journey
- */
-void ivm_context_journey(struct ivm_context *c, const struct ivm_topology *t,
-			 const struct ivm_journey *j)
-{
-	const struct ivm_end *from = ivm_topology_end(t, j->from_end);
-	const struct ivm_end *to = ivm_topology_end(t, j->to_end);
-	const struct ivm_actors actors = {
-		.from_tid = vcpu_tid(t, from, j->from_vcpu),
-		.from_pid = from ? (uint32_t)from->vm->tgid : 0,
-		.to_tid = vcpu_tid(t, to, j->to_vcpu),
-		.to_pid = to ? (uint32_t)to->vm->tgid : 0,
-	};
-
-	ivm_slowest_journey(c->slowest, j, &actors);
+	ivm_slowest_journey(c->slowest, j, actors);
 }
 
 int ivm_context_write(struct ivm_context *c, struct ivm_recording *recording)

@@ -24,8 +24,8 @@ int ivm_context_follow(struct ivm_context *c, const struct ivm_topology *t);
 void ivm_context_arm(struct ivm_context *c);
 void ivm_context_disarm(struct ivm_context *c);
 int ivm_context_poll(struct ivm_context *c);
-void ivm_context_journey(struct ivm_context *c, const struct ivm_topology *t,
-			 const struct ivm_journey *j);
+void ivm_context_journey(struct ivm_context *c, const struct ivm_journey *j,
+			 const struct ivm_actors *actors);
 int ivm_context_write(struct ivm_context *c, struct ivm_recording *recording);
 
 #endif /* IVM_TRACER_CONTEXT_H */

@@ -77,7 +77,13 @@ static const char schema[] =
 	" end_ns INTEGER NOT NULL, wake_ns INTEGER, cpu INTEGER NOT NULL,"
 	" to_cpu INTEGER NOT NULL, state TEXT, number INTEGER, fd INTEGER, fd_name TEXT,"
 	" next_tid INTEGER, next TEXT, last_tid INTEGER, last TEXT, waker_tid INTEGER,"
-	" waker TEXT);";
+	" waker TEXT);"
+	"CREATE TABLE profile_samples (id INTEGER PRIMARY KEY, journey INTEGER NOT NULL,"
+	" mode TEXT NOT NULL, from_end INTEGER NOT NULL, to_end INTEGER,"
+	" vector INTEGER NOT NULL, from_point TEXT NOT NULL, to_point TEXT NOT NULL,"
+	" thread TEXT NOT NULL, tid INTEGER NOT NULL, t_ns INTEGER NOT NULL,"
+	" stack INTEGER NOT NULL);"
+	"CREATE TABLE profile_stacks (stack INTEGER PRIMARY KEY, frames TEXT NOT NULL);";
 
 struct ivm_recording {
 	char *path;		/* final name */
@@ -88,6 +94,7 @@ struct ivm_recording {
 	sqlite3_stmt *insert_stamps;
 	struct ivm_stamp_table stamps;		/* likewise */
 	sqlite3_stmt *set_fate;
+	sqlite3_stmt *insert_sample;		/* prepared when first used */
 	sqlite3_stmt *set_point[IVM_POINTS];	/* prepared when first used */
 	unsigned int rows;	/* of the open transaction */
 	struct ivm_keep keep;
@@ -922,6 +929,51 @@ int ivm_recording_add_interval(struct ivm_recording *r, uint64_t journey,
 		      text_or_null(i->last), (uint64_t)i->waker_tid, text_or_null(i->waker));
 }
 
+/**
+ * ivm_recording_add_sample() - a thread was sampled in a hop
+ * @r: the recording
+ * @s: the sample; its stack is added later
+ *
+ * Return: 0 or -errno, this one's or the first before it.
+ */
+int ivm_recording_add_sample(struct ivm_recording *r, const struct ivm_recorded_sample *s)
+{
+	static const char *const threads[] = IVM_SAMPLE_THREAD_NAMES;
+	static const char *const points[] = IVM_POINT_NAMES;
+	static const char *const modes[] = IVM_MODE_NAMES;
+	const struct ivm_journey *j = s->journey;
+	sqlite3_stmt *stmt;
+
+	if (!r->err && !r->insert_sample)
+		keep_error(r, sqlite3_prepare_v3(r->db, "INSERT INTO profile_samples VALUES"
+						 " (NULL,?,?,?,?,?,?,?,?,?,?,?)", -1,
+						 SQLITE_PREPARE_PERSISTENT,
+						 &r->insert_sample, NULL));
+	if (r->err)
+		return r->err;
+	stmt = r->insert_sample;
+	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)j->id);
+	sqlite3_bind_text(stmt, 2, modes[j->mode], -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 3, j->from_end);
+	bind_optional(stmt, 4, j->to_end);
+	sqlite3_bind_int64(stmt, 5, j->vector);
+	sqlite3_bind_text(stmt, 6, points[s->from], -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 7, points[s->to], -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 8, threads[s->thread], -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 9, s->tid);
+	sqlite3_bind_int64(stmt, 10, (sqlite3_int64)s->t_ns);
+	sqlite3_bind_int64(stmt, 11, s->stack);
+	keep_error(r, sqlite3_step(stmt));
+	sqlite3_reset(stmt);
+	return r->err ? r->err : count_rows(r, 1);
+}
+
+/* @frames: names of functions, outermost first, as a JSON array */
+int ivm_recording_add_stack(struct ivm_recording *r, uint32_t stack, const char *frames)
+{
+	return insert(r, "INSERT INTO profile_stacks VALUES (?,?)", "it", (uint64_t)stack, frames);
+}
+
 /* ---- the summary ---- */
 
 static const char *keep_name(const struct ivm_recording *r, char *text, size_t bytes)
@@ -1006,7 +1058,8 @@ static int close_db(struct ivm_recording *r)
 	sqlite3_finalize(r->insert_journeys);
 	sqlite3_finalize(r->insert_stamps);
 	sqlite3_finalize(r->set_fate);
-	r->insert_journeys = r->insert_stamps = r->set_fate = NULL;
+	sqlite3_finalize(r->insert_sample);
+	r->insert_journeys = r->insert_stamps = r->set_fate = r->insert_sample = NULL;
 	for (i = 0; i < IVM_POINTS; i++) {
 		sqlite3_finalize(r->set_point[i]);
 		r->set_point[i] = NULL;

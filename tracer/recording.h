@@ -42,6 +42,27 @@ struct ivm_recorded_stamp {
 	uint64_t tsc;		/* the guest's */
 };
 
+/* The thread that a sample of a hop was taken on: what it does for that hop */
+enum ivm_sample_thread {
+	IVM_SAMPLE_SENDER,
+	IVM_SAMPLE_LOOP,
+	IVM_SAMPLE_WORKER,
+	IVM_SAMPLE_RECEIVER,
+	IVM_SAMPLE_THREADS
+};
+
+#define IVM_SAMPLE_THREAD_NAMES { "sender", "main-loop", "worker", "receiver" }
+
+/* A sample of `record --profile` in a hop of a journey */
+struct ivm_recorded_sample {
+	const struct ivm_journey *journey;
+	enum ivm_point from, to;
+	enum ivm_sample_thread thread;
+	uint32_t tid;
+	uint32_t stack;
+	uint64_t t_ns;
+};
+
 /* Which journeys stay in the file; all of them are counted and measured */
 enum ivm_keep_policy {
 	IVM_KEEP_ALL,
@@ -119,6 +140,8 @@ int ivm_recording_add_slow(struct ivm_recording *r, uint64_t journey,
 			   const struct ivm_actors *actors, bool complete);
 int ivm_recording_add_interval(struct ivm_recording *r, uint64_t journey,
 			       const struct ivm_interval *i, const char *fd_name);
+int ivm_recording_add_sample(struct ivm_recording *r, const struct ivm_recorded_sample *s);
+int ivm_recording_add_stack(struct ivm_recording *r, uint32_t stack, const char *frames);
 int ivm_recording_add_stamp(struct ivm_recording *r, const struct ivm_recorded_stamp *stamp);
 int ivm_recording_set_point(struct ivm_recording *r, uint64_t journey, enum ivm_point point,
 			    uint64_t t_ns);

@@ -18,6 +18,7 @@
 #include "discover.h"
 #include "environment.h"
 #include "irqfds.h"
+#include "profile.h"
 #include "replay.h"
 #include "session.h"
 #include "slowest.h"
@@ -45,6 +46,7 @@ struct ivm_session {
 	struct ivm_environment *environment;
 	uint64_t environment_of;	/* version of the topology it was read at */
 	struct ivm_context *context;	/* NULL: not collected */
+	struct ivm_profile *profile;	/* NULL: not sampled */
 	struct ivm_recording *recording;
 	struct ivm_session_watcher watcher;
 	struct ivm_replay_writer *raw;	/* NULL: nobody wants the events */
@@ -92,15 +94,39 @@ static void check_span(struct ivm_session *s, const struct ivm_journey *j)
 		s->over_ns = end_ns - begin_ns;
 }
 
+static uint32_t vcpu_tid(const struct ivm_topology *t, const struct ivm_end *end, uint32_t vcpu_id)
+{
+	const struct ivm_vcpu *vcpu = end ? ivm_topology_vcpu_by_id(t, end->vm, vcpu_id) : NULL;
+
+	return vcpu ? (uint32_t)vcpu->tid : 0;
+}
+
+/* For those who look at threads: all around this journey is polled before they settle it */
+static void pass_on(struct ivm_session *s, const struct ivm_journey *j)
+{
+	const struct ivm_end *from = ivm_topology_end(s->topology, j->from_end);
+	const struct ivm_end *to = ivm_topology_end(s->topology, j->to_end);
+	const struct ivm_actors actors = {
+		.from_tid = vcpu_tid(s->topology, from, j->from_vcpu),
+		.from_pid = from ? (uint32_t)from->vm->tgid : 0,
+		.to_tid = vcpu_tid(s->topology, to, j->to_vcpu),
+		.to_pid = to ? (uint32_t)to->vm->tgid : 0,
+	};
+
+	if (s->context)
+		ivm_context_journey(s->context, j, &actors);
+	if (s->profile)
+		ivm_profile_journey(s->profile, j, &actors);
+}
+
 static int take_journey(void *arg, const struct ivm_journey *j)
 {
 	struct ivm_session *s = arg;
 
 	if (s->opts.stop_over_ns)
 		check_span(s, j);
-	if (s->context)
-		ivm_context_journey(s->context, s->topology, j);
-
+	if (s->context || s->profile)
+		pass_on(s, j);
 	if (j->outcome == IVM_O_DELIVERED && j->mode < IVM_MODES) {
 		s->delivered[j->mode]++;
 		if (!(j->flags & IVM_J_POSTED))
@@ -224,6 +250,8 @@ static int scan(struct ivm_session *s, bool everything)
 	err = source_result(s, s->source->ops->follow(s->source, s->topology));
 	if (!err && s->context && ivm_context_follow(s->context, s->topology))
 		err = fail(s, -ENOSPC, "too many threads for --context");
+	if (s->profile)
+		ivm_profile_follow(s->profile, s->topology);
 	ivm_stamps_followed(s->stamps);
 	return err;
 }
@@ -298,6 +326,20 @@ static int open_context(struct ivm_session *s)
 	return err ? fail(s, err, "%s", why) : 0;
 }
 
+static int open_profile(struct ivm_session *s)
+{
+	const char *why;
+	int err;
+
+	if (!s->opts.profile_hz)
+		return 0;
+	if (s->opts.raw)
+		return fail(s, -EOPNOTSUPP, "--profile: with --raw no journey is assembled in the "
+			    "kernel, and nobody knows there whom to sample");
+	err = ivm_profile_open(s->source, s->opts.profile_hz, &s->profile, &why);
+	return err ? fail(s, err, "%s", why) : 0;
+}
+
 static int open_parts(struct ivm_session *s)
 {
 	struct ivm_discover_filter filter = {
@@ -314,6 +356,8 @@ static int open_parts(struct ivm_session *s)
 		err = open_any_source(s);
 	if (!err)
 		err = open_context(s);
+	if (!err)
+		err = open_profile(s);
 	if (err)
 		return err;
 	s->vcpus = ivm_vcpus_open();
@@ -385,6 +429,8 @@ int ivm_session_arm(struct ivm_session *s, struct ivm_recording *recording)
 		ivm_replay_write_arm(s->raw, s->armed_ns);
 	if (s->context)
 		ivm_context_arm(s->context);
+	if (s->profile)
+		ivm_profile_arm(s->profile, recording);
 	s->source->ops->arm(s->source);
 	ivm_stamps_followed(s->stamps);
 	return 0;
@@ -418,6 +464,8 @@ int ivm_session_poll(struct ivm_session *s, int timeout_ms)
 	/* What happened around a journey has to be there before it is worked off */
 	if (!err && s->context && ivm_context_poll(s->context))
 		err = fail(s, -EIO, "cannot read the intervals of --context");
+	if (!err && s->profile && ivm_profile_poll(s->profile))
+		err = fail(s, -EIO, "cannot take the samples of --profile");
 	return err ? err : work_off(s);
 }
 
@@ -536,6 +584,10 @@ int ivm_session_stop(struct ivm_session *s)
 	if (s->context) {
 		ivm_context_disarm(s->context);
 		ivm_context_poll(s->context);
+	}
+	if (s->profile) {
+		ivm_profile_disarm(s->profile);
+		ivm_profile_poll(s->profile);
 	}
 	s->stopped = true;
 	ivm_environment_follow(s->environment, s->topology, true);
@@ -691,6 +743,8 @@ int ivm_session_finish(struct ivm_session *s, struct ivm_recording *recording)
 		err = record_lost_stamps(s, recording);
 	if (!err && s->context)
 		err = ivm_context_write(s->context, recording);
+	if (!err && s->profile)
+		err = ivm_profile_write(s->profile, recording);
 	return err ? fail(s, err, "cannot write the recording") : 0;
 }
 
@@ -732,6 +786,8 @@ unsigned int ivm_session_check(struct ivm_session *s, void (*fn)(void *arg, cons
 	cause(&c, lost.source.recursion, "events lost: a program was skipped by the kernel");
 	cause(&c, lost.source.overrun,
 	      "events lost: a CPU's tracefs buffer was full (-m makes it larger)");
+	if (s->profile)
+		cause(&c, ivm_profile_lost(s->profile), "samples found no room");
 	cause(&c, lost.source.switches, "context switches were left out by tracefs");
 	cause(&c, lost.source.unplaced, "messages of a link's socket could not be told apart");
 	cause(&c, lost.page, "link page snapshots lost: the owner kept writing");
@@ -820,6 +876,7 @@ void ivm_session_close(struct ivm_session *s)
 	if (s->source)
 		s->source->ops->close(s->source);
 	ivm_context_close(s->context);
+	ivm_profile_close(s->profile);
 	ivm_stamps_free(s->stamps);
 	ivm_replay_writer_free(s->raw);
 	ivm_assemble_free(s->assemble);

@@ -55,6 +55,7 @@ struct ivm_session_opts {
 					 * ivshmem-doorbell pairs, checks link pages */
 	bool foreign;			/* ... and all others that write to such eventfds */
 	bool context;			/* collect what happens on the VMs' threads (context.h) */
+	uint64_t profile_hz;		/* sample their threads so often (profile.h); 0 no */
 	uint64_t stop_over_ns;		/* a journey longer than that: see ivm_session_over() */
 	FILE *raw;			/* takes every event and what it is about, as docs/replay.md
 					 * says; stays the caller's; NULL: nobody wants them */

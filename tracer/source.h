@@ -73,6 +73,8 @@ struct ivm_source {
  * @disarm: detaches all hooks; what they saw is still handed over by @poll
  * @read_hooks: brings the hooks' counters up to date
  * @lost: adds up what was lost so far
+ * @map: descriptor of one of the programs' maps, -ENOENT if there is none such;
+ *	 NULL if no programs assemble journeys
  * @close: frees everything; safe after a failed @open
  *
  * Return, where int: 0, or -errno with the reason in @why.
@@ -89,6 +91,7 @@ struct ivm_source_ops {
 	int (*flush)(struct ivm_source *source);
 	void (*read_hooks)(struct ivm_source *source);
 	void (*lost)(struct ivm_source *source, struct ivm_source_lost *lost);
+	int (*map)(struct ivm_source *source, const char *name);
 	void (*close)(struct ivm_source *source);
 };
 

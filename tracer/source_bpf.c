@@ -424,6 +424,11 @@ static uint64_t read_count(struct bpf_source *s, __u32 what)
 	return count;
 }
 
+static int bpf_map(struct ivm_source *source, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(of(source)->skel->obj, name);
+}
+
 static void bpf_lost(struct ivm_source *source, struct ivm_source_lost *lost)
 {
 	const struct ivm_hook *hooks = source->opts.hooks;
@@ -452,5 +457,6 @@ const struct ivm_source_ops ivm_source_bpf = {
 	.flush = bpf_flush,
 	.read_hooks = bpf_read_hooks,
 	.lost = bpf_lost,
+	.map = bpf_map,
 	.close = bpf_close,
 };

@@ -45,12 +45,18 @@ $(O)/vm/refuse.so: tests/vm/refuse.c
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -shared -fPIC $< -o $@
 
+# Burns CPU at known places, for profile.t
+$(O)/vm/burn.so: tests/vm/burn.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) -shared -fPIC $< -o $@
+
 # For linux-pair.sh
 $(O)/vm/linux-%: $(O)/vm/obj/linux-%.o
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(IVM_CFLAGS) $^ -o $@
 
-vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay $(O)/vm/refuse.so \
+vm-programs: $(O)/vm/foreign-pair $(O)/vm/foreign-writer $(O)/vm/delay $(O)/vm/refuse.so $(O)/vm/burn.so \
 	$(O)/vm/linux-relay $(O)/vm/linux-fuzz
 .PHONY: vm-programs
 .SECONDARY: $(O)/vm/obj/foreign-pair.o $(O)/vm/obj/foreign-writer.o $(O)/vm/obj/delay.o
