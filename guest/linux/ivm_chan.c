@@ -76,7 +76,7 @@ u32 ivm_chan_ring(struct ivm_chan *chan, u64 *tsc)
 static void note_lost(struct ivm_chan *chan, u32 lost, bool corrupt)
 {
 	lockdep_assert_held(&chan->tx_lock);
-	trace_ivm_drop(chan->ivm->number, chan->index, lost, corrupt);
+	trace_ivm_message_drop(chan->ivm->number, chan->index, lost, corrupt);
 	if (!lost)
 		return;
 	chan->failed += lost;
@@ -216,7 +216,7 @@ int ivm_chan_send_locked(struct ivm_chan *chan, const void *data, u32 bytes)
 	if (err)
 		return check_tx(chan, err);
 	chan->sent++;
-	trace_ivm_send(chan->ivm->number, chan->index, bytes, chan->ring.tx_head);
+	trace_ivm_message_send(chan->ivm->number, chan->index, bytes, chan->ring.tx_head);
 	ivm_chan_ring(chan, &tsc);
 	WRITE_ONCE(chan->ring_tsc, tsc);
 	return 0;
@@ -329,8 +329,8 @@ static void set_hold(struct ivm_chan *chan, enum ivm_hold hold)
 	if (chan->hold == IVM_HOLD_DEVICE || hold == IVM_HOLD_DEVICE)
 		hold_by_device(chan, hold == IVM_HOLD_DEVICE);
 	chan->hold = hold;
-	trace_ivm_mask(chan->ivm->number, chan->index, hold != IVM_HOLD_NONE,
-		       hold == IVM_HOLD_DEVICE);
+	trace_ivm_irq_mask(chan->ivm->number, chan->index, hold != IVM_HOLD_NONE,
+			   hold == IVM_HOLD_DEVICE);
 }
 
 /**

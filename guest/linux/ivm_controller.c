@@ -69,8 +69,8 @@ static bool receive_one(struct ivm_chan *chan)
 	if (ivm_chan_peek(chan, &message.bytes, &slots))
 		return false;
 	message.data = chan->rx_buf;
-	trace_ivm_receive(chan->ivm->number, chan->index, message.bytes,
-			  chan->ring.rx_tail + slots);
+	trace_ivm_message_receive(chan->ivm->number, chan->index, message.bytes,
+				  chan->ring.rx_tail + slots);
 	mbox_chan_received_data(chan->mbox, &message);
 	ivm_chan_consume(chan, slots);
 	return true;

@@ -131,7 +131,8 @@ static ssize_t read_message(struct ivm_chan *chan, char __user *to, size_t room)
 		ret = -EFAULT;
 	if (!ret) {
 		ivm_chan_consume(chan, slots);
-		trace_ivm_receive(chan->ivm->number, chan->index, bytes, chan->ring.rx_tail);
+		trace_ivm_message_receive(chan->ivm->number, chan->index, bytes,
+					  chan->ring.rx_tail);
 		ret = bytes;
 	}
 	mutex_unlock(&chan->rx_mutex);

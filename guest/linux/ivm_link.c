@@ -150,7 +150,7 @@ static void tell(struct ivm_dev *ivm)
 	snprintf(state, sizeof(state), "IVM_LINK=%s", up ? "up" : "down");
 	snprintf(mode, sizeof(mode), "IVM_MODE=%s",
 		 ivm_mode_name(ivm->mode >> IVM_MODE_TX_SHIFT & IVM_MODE_FIELD));
-	trace_ivm_link(ivm->number, ivm->link, ivm->mode, ivm->peer_ready);
+	trace_ivm_mailbox_link(ivm->number, ivm->link, ivm->mode, ivm->peer_ready);
 	dev_dbg(&ivm->dev, "link %s, mode %04x, peer %sready\n", up ? "up" : "down", ivm->mode,
 		ivm->peer_ready ? "" : "not ");
 	kobject_uevent_env(&ivm->dev.kobj, KOBJ_CHANGE, envp);

@@ -71,7 +71,7 @@ static irqreturn_t ivm_interrupt(int irq, void *data)
 
 	WRITE_ONCE(chan->irq_tsc, tsc);
 	ivm_stamp(ivm, IVM_STAMP_HANDLER, (u32)count, chan->index, tsc);
-	trace_ivm_irq(ivm->number, chan->index, count, tsc);
+	trace_ivm_irq_handle(ivm->number, chan->index, count, tsc);
 	ivm_chan_wake(chan);
 	if (chan->index == ivm->channels - 1)
 		ivm_link_kick(ivm);

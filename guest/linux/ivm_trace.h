@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Trace events of ivm_mailbox: the device's verbs, seen from the guest.  A ring
- * bears the cookie that the device's events and the host's kvm_mmio show.
+ * Trace events of ivm_mailbox: what the device traces under the same names, seen
+ * from the guest.  A ring bears the cookie that the device's ivm_doorbell_ring and
+ * the host's kvm_mmio show.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM ivm_mailbox
@@ -30,7 +31,7 @@ TRACE_EVENT(ivm_doorbell_ring,
 		  __entry->cookie, __entry->tsc)
 );
 
-TRACE_EVENT(ivm_irq,
+TRACE_EVENT(ivm_irq_handle,
 	TP_PROTO(int dev, u32 vector, u64 count, u64 tsc),
 	TP_ARGS(dev, vector, count, tsc),
 	TP_STRUCT__entry(
@@ -69,14 +70,14 @@ DECLARE_EVENT_CLASS(ivm_message,
 );
 
 /* index: of the slot behind the message */
-DEFINE_EVENT(ivm_message, ivm_send,
+DEFINE_EVENT(ivm_message, ivm_message_send,
 	TP_PROTO(int dev, u32 vector, u32 bytes, u32 index),
 	TP_ARGS(dev, vector, bytes, index));
-DEFINE_EVENT(ivm_message, ivm_receive,
+DEFINE_EVENT(ivm_message, ivm_message_receive,
 	TP_PROTO(int dev, u32 vector, u32 bytes, u32 index),
 	TP_ARGS(dev, vector, bytes, index));
 
-TRACE_EVENT(ivm_mask,
+TRACE_EVENT(ivm_irq_mask,
 	TP_PROTO(int dev, u32 vector, bool on, bool by_device),
 	TP_ARGS(dev, vector, on, by_device),
 	TP_STRUCT__entry(
@@ -95,7 +96,7 @@ TRACE_EVENT(ivm_mask,
 		  __entry->on ? "held" : "let go", __entry->by_device ? "MASK" : "MSI-X")
 );
 
-TRACE_EVENT(ivm_drop,
+TRACE_EVENT(ivm_message_drop,
 	TP_PROTO(int dev, u32 vector, u32 messages, bool corrupt),
 	TP_ARGS(dev, vector, messages, corrupt),
 	TP_STRUCT__entry(
@@ -114,22 +115,22 @@ TRACE_EVENT(ivm_drop,
 		  __entry->vector, __entry->messages, __entry->corrupt ? "corrupt" : "started anew")
 );
 
-TRACE_EVENT(ivm_link,
-	TP_PROTO(int dev, u32 link, u32 mode, u32 peer_ready),
-	TP_ARGS(dev, link, mode, peer_ready),
+TRACE_EVENT(ivm_mailbox_link,
+	TP_PROTO(int dev, u32 reg, u32 mode, u32 peer_ready),
+	TP_ARGS(dev, reg, mode, peer_ready),
 	TP_STRUCT__entry(
 		__field(int, dev)
-		__field(u32, link)
+		__field(u32, reg)
 		__field(u32, mode)
 		__field(u32, peer_ready)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
-		__entry->link = link;
+		__entry->reg = reg;
 		__entry->mode = mode;
 		__entry->peer_ready = peer_ready;
 	),
-	TP_printk("ivm%d: LINK 0x%08x MODE 0x%04x PEER_READY %u", __entry->dev, __entry->link,
+	TP_printk("ivm%d: LINK 0x%08x MODE 0x%04x PEER_READY %u", __entry->dev, __entry->reg,
 		  __entry->mode, __entry->peer_ready)
 );
 
