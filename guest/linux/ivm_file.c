@@ -70,7 +70,9 @@ static int bind_locked(struct ivm_file *file, u32 index)
 	if (err)
 		return err;
 	unbind(file);
-	file->seen = errseq_sample(&chan->error);
+	/* What was lost before is no news of this file's */
+	file->seen = 0;
+	errseq_check_and_advance(&chan->error, &file->seen);
 	smp_store_release(&file->chan, chan);
 	return 0;
 }
