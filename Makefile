@@ -5,6 +5,7 @@
 #   make            build everything          make bench   run the three modes, print the table
 #   make deps       install the packages      make test    all tests (check + check-vm)
 #   make perf       measure what tracing costs
+#   make install    all of it; make install-guest what a Linux guest needs
 #
 # Variables: V=1 shows commands, O=DIR puts build products elsewhere, DESTDIR and
 # prefix for install, QEMU_SRC=DIR builds the device in a tree of your own,
@@ -93,8 +94,9 @@ test: deps
 bindir     = $(prefix)/bin
 libexecdir = $(prefix)/libexec/ivmtrace
 mandir     = $(prefix)/share/man/man1
+srcdir     = $(prefix)/src
 
-install: all
+install: all install-guest
 	$(call msg,INSTALL,$(DESTDIR)$(prefix))
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir)/guest $(DESTDIR)$(libexecdir)/qemu \
 		$(DESTDIR)$(mandir)
@@ -109,7 +111,7 @@ help:
 	@sed -n 's/^#   *\(make.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  targets:   all deps device guest bpf tracer bench check check-vm test soak"
-	@echo "             perf install clean lab-image lab-shell help"
+	@echo "             perf install install-guest clean lab-image lab-shell help"
 	@echo "  variables: V=1 O=DIR DESTDIR= prefix= QEMU_SRC=DIR SANITIZE=1 RIG=native|lab"
 	@echo "             KERNEL=6.1|6.12 BENCH='options of ivmtrace bench'"
 

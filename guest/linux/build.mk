@@ -42,4 +42,17 @@ $(O)/guest/dkms/dkms.conf: $(linux_guest_src) guest/linux/dkms.conf
 	$(Q)cp guest/linux/dkms.conf $@
 
 dkms: $(O)/guest/dkms/dkms.conf
-.PHONY: dkms
+
+# In a guest: the tool, its page, and the driver's source for DKMS
+dkms_name = $(shell sed -n 's/^PACKAGE_NAME="\(.*\)"/\1/p' guest/linux/dkms.conf)
+dkms_version = $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' guest/linux/dkms.conf)
+
+install-guest: $(O)/guest/ivm dkms
+	$(call msg,INSTALL,$(DESTDIR)$(prefix)/bin/ivm)
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir) \
+		$(DESTDIR)$(srcdir)/$(dkms_name)-$(dkms_version)
+	$(Q)install -m 755 $(O)/guest/ivm $(DESTDIR)$(bindir)
+	$(Q)install -m 644 docs/man/ivm.1 $(DESTDIR)$(mandir)
+	$(Q)cp -r $(O)/guest/dkms/. $(DESTDIR)$(srcdir)/$(dkms_name)-$(dkms_version)
+
+.PHONY: dkms install-guest
