@@ -21,6 +21,7 @@ static const struct command {
 	{ "pong", "send back what comes", run_pong },
 	{ "send", "send each operand, or each line of stdin, as one message", run_send },
 	{ "recv", "print messages, each on a line", run_recv },
+	{ "hold", "hold a channel's interrupts, for --duration or until killed", run_hold },
 	{ "stat", "state and counters of the device", run_stat },
 	{ "stress", "many processes and channels both ways, all of it checked", run_stress },
 	{ "guest", "what 'ivmtrace bench --guest linux' runs in its guests", run_guest },
@@ -65,15 +66,15 @@ static void print_usage(void)
 	puts("\nOptions:\n"
 	     "  -d, --device=PATH      default " DEFAULT_DEVICE "\n"
 	     "  -C, --channel=N        channel, default 0\n"
-	     "  -c, --count=N          messages; ping: 1000, pong, recv: no end, stress: 1000\n"
+	     "  -c, --count=N          messages; ping, stress: 1000, pong, recv: no end\n"
 	     "  -w, --warmup=N         ping: round trips before those that are timed\n"
 	     "  -s, --size=BYTES       of a message, default 16; stress: any\n"
-	     "  -r, --raw              ping, pong: doorbells only, no messages\n"
+	     "  -r, --raw              ping, pong, send: doorbells only, no messages\n"
 	     "  -n, --channels=N       stress: that many, from --channel on; default 1\n"
 	     "  -P, --processes=N      stress: that share the channels; default 1\n"
-	     "  -T, --duration=SECS    stress: send for so long instead of --count\n"
+	     "  -T, --duration=SECS    stress: send for so long instead of --count; ^C: no longer\n"
 	     "  -S, --seed=N           stress: of sizes and contents, equal at both ends\n"
-	     "      --rough            stress: loss and garbage are counted but no failure\n"
+	     "      --rough            stress: loss and garbage are counted, but no failure\n"
 	     "  -t, --timeout=SECS     longest wait for the peer, default 10\n"
 	     "  -j, --json             for programs\n"
 	     "  -h, --help\n\n"

@@ -94,10 +94,20 @@ struct message *message_new(void);
 int one_trip(struct device *device, struct message *message, uint32_t bytes, uint64_t number,
 	     uint64_t timeout_ns, struct round *round, bool timed);
 
+/**
+ * exchange_messages() - what 'ivm stress' does, by this process alone
+ * @options: as of the command line; count for each channel
+ *
+ * Return: 0, -EBADMSG if something was lost, repeated or garbled, -ETIME if a
+ * wake-up was, or -errno.
+ */
+int exchange_messages(const struct options *options);
+
 int run_ping(const struct options *options);
 int run_pong(const struct options *options);
 int run_send(const struct options *options);
 int run_recv(const struct options *options);
+int run_hold(const struct options *options);
 int run_stat(const struct options *options);
 int run_stress(const struct options *options);
 int run_guest(const struct options *options);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivm send, recv, stat.
+ * ivm send, recv, hold, stat.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ivm.h"
@@ -40,6 +41,18 @@ static int send_lines(const struct device *device)
 	return err;
 }
 
+static int ring_doorbells(const struct device *device, uint64_t count)
+{
+	struct ivm_doorbell doorbell = { .channel = device->info.channel };
+	uint64_t i;
+
+	for (i = 0; i < count; i++)
+		if (ioctl(device->fd, IVM_IOC_RING, &doorbell))
+			return fail("cannot ring doorbell %u: %s", doorbell.channel,
+				    strerror(errno));
+	return 0;
+}
+
 /* Done when the peer has taken all of it */
 int run_send(const struct options *o)
 {
@@ -49,6 +62,8 @@ int run_send(const struct options *o)
 	err = device_open(&device, o, o->channel);
 	if (!err)
 		err = device_wait_connected(&device, o);
+	if (o->raw)
+		return err ? err : ring_doorbells(&device, o->count ? o->count : 1);
 	for (i = 0; i < o->operand_count && !err; i++)
 		err = send_text(&device, o->operands[i], strlen(o->operands[i]));
 	if (!err && !o->operand_count)
@@ -80,6 +95,27 @@ int run_recv(const struct options *o)
 	}
 	free(buffer);
 	return bytes < 0 ? fail("message %" PRIu64 ": %s", i, strerror(-bytes)) : EXIT_DONE;
+}
+
+/* Whatever ends it: the driver lets go when the file is closed */
+int run_hold(const struct options *o)
+{
+	struct ivm_mask mask = { .channel = o->channel, .on = 1 };
+	struct device device;
+
+	if (device_open(&device, o, UINT32_MAX))
+		return EXIT_ERROR;
+	if (ioctl(device.fd, IVM_IOC_MASK, &mask))
+		return fail("%s: cannot hold channel %u: %s", o->device, o->channel,
+			    strerror(errno));
+	printf("holding channel %u\n", o->channel);
+	fflush(stdout);
+	if (!o->duration_ns)
+		pause();
+	sleep((unsigned int)(o->duration_ns / NS_PER_S));
+	mask.on = 0;
+	return ioctl(device.fd, IVM_IOC_MASK, &mask) ?
+	       fail("%s: cannot let channel %u go: %s", o->device, o->channel, strerror(errno)) : 0;
 }
 
 static const char *mode_name(uint32_t mode)

@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +25,7 @@
 #define MAX_BYTES	32768
 #define DEFAULT_COUNT	1000
 #define BURST		16	/* messages on one channel before the next has its turn */
-#define WAKE_MS		5000	/* a wake-up later than this one was lost */
+#define WAKE_MS		5000	/* a wake-up later than this may have been lost */
 
 enum { KIND_DATA = 1, KIND_END = 2 };
 
@@ -44,6 +46,10 @@ struct lane {
 	uint64_t tx_count;	/* UINT64_MAX until known */
 	bool tx_ended, rx_ended;
 };
+
+/* ^C ends sending, in all processes; what is under way is taken all the same */
+static sig_atomic_t never;
+static volatile sig_atomic_t *ending = &never;
 
 struct process {
 	const struct options *options;
@@ -103,7 +109,8 @@ static bool send_one(struct process *p, struct lane *lane, const void *data, uin
 
 static bool has_sent_all(const struct process *p, const struct lane *lane)
 {
-	return lane->next_tx == lane->tx_count || (p->deadline_ns && now_ns() > p->deadline_ns);
+	return *ending || lane->next_tx == lane->tx_count ||
+	       (p->deadline_ns && now_ns() > p->deadline_ns);
 }
 
 static bool send_end(struct process *p, struct lane *lane)
@@ -198,9 +205,29 @@ static bool is_done(const struct process *p)
 	return true;
 }
 
+/*
+ * There is something, and nobody has said so for WAKE_MS.  A peer that was slow
+ * has an interrupt that is new, or still on its way.
+ */
+static bool was_not_woken(const struct lane *lane, uint64_t begin_tsc)
+{
+	struct ivm_wait wait = { .channel = lane->device.info.channel, .timeout_ms = WAKE_MS };
+	double age_ms, tick_ns = device_tick_ns(&lane->device);
+	struct ivm_stats stats;
+
+	if (device_stats(&lane->device, wait.channel, &stats))
+		return false;
+	if (stats.irq_tsc > begin_tsc) {
+		age_ms = (double)(read_tsc() - stats.irq_tsc) * tick_ns / 1e6;
+		return age_ms > WAKE_MS / 2;
+	}
+	wait.irqs = stats.irqs;
+	return ioctl(lane->device.fd, IVM_IOC_WAIT, &wait) && errno == ETIME;
+}
+
 static void wait_for_something(struct process *p)
 {
-	uint64_t begin = now_ns(), quiet_ns;
+	uint64_t begin = now_ns(), begin_tsc = read_tsc(), quiet_ns;
 	uint32_t i;
 	int ready;
 
@@ -209,8 +236,12 @@ static void wait_for_something(struct process *p)
 		p->fds[i].events = POLLIN | (p->lanes[i].tx_ended ? 0 : POLLOUT);
 	}
 	ready = poll(p->fds, p->count, WAKE_MS);
-	if (ready > 0 && now_ns() - begin >= WAKE_MS * 1000000ull)
-		p->totals->late++;
+	for (i = 0; i < p->count && ready > 0 && now_ns() - begin >= WAKE_MS * 1000000ull; i++)
+		if (p->fds[i].revents)
+			p->totals->late += was_not_woken(&p->lanes[i], begin_tsc);
+	/* An end that somebody has garbled is told again */
+	for (i = 0; i < p->count && ready == 0 && p->options->rough; i++)
+		p->lanes[i].tx_ended = false;
 	quiet_ns = now_ns() - p->alive_ns;
 	if (ready == 0 && quiet_ns > p->options->timeout_ns)
 		p->totals->failed = ETIMEDOUT;
@@ -279,6 +310,20 @@ static int run_process(const struct options *o, uint32_t first, struct totals *t
 	return totals->failed ? EXIT_ERROR : EXIT_DONE;
 }
 
+int exchange_messages(const struct options *options)
+{
+	struct options o = *options;
+	struct totals totals = { 0 };
+
+	o.processes = 1;
+	run_process(&o, 0, &totals);
+	if (totals.failed)
+		return -totals.failed;
+	if (totals.late)
+		return -ETIME;
+	return totals.lost || totals.repeated || totals.garbled || totals.refused ? -EBADMSG : 0;
+}
+
 /* ---- all of them ---- */
 
 static void print_totals(const struct totals *t, bool json)
@@ -319,15 +364,50 @@ static int start_processes(const struct options *o, struct totals *totals)
 	return 0;
 }
 
+static void end_sending(int signal)
+{
+	(void)signal;
+	*ending = 1;
+}
+
+/* Shared by all processes, and zero */
+static struct totals *share_totals(uint32_t processes)
+{
+	const struct sigaction action = { .sa_handler = end_sending };
+	size_t bytes = sizeof(*ending) + processes * sizeof(struct totals);
+	struct totals *totals;
+
+	totals = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (totals == MAP_FAILED)
+		return NULL;
+	ending = (volatile sig_atomic_t *)(totals + processes);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	return totals;
+}
+
+static bool all_exited(void)
+{
+	bool exited = true;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait(&status)) > 0 || errno == EINTR)
+		exited &= pid < 0 || WIFEXITED(status);
+	return exited;
+}
+
 static int judge(const struct options *o, const struct totals *sum)
 {
 	if (sum->failed == ETIMEDOUT)
 		return fail("nothing has come for %" PRIu64 " s", o->timeout_ns / NS_PER_S);
 	if (sum->failed)
 		return fail("a process failed: %s", strerror(sum->failed));
+	if (o->rough)
+		return EXIT_DONE;
 	if (sum->late)
 		return fail_check("%" PRIu64 " wake-ups were lost", sum->late);
-	if (!o->rough && (sum->lost || sum->repeated || sum->garbled || sum->refused))
+	if (sum->lost || sum->repeated || sum->garbled || sum->refused)
 		return fail_check("not every message arrived once, in order and as it was sent");
 	return EXIT_DONE;
 }
@@ -335,26 +415,24 @@ static int judge(const struct options *o, const struct totals *sum)
 int run_stress(const struct options *options)
 {
 	struct options o = *options;
-	size_t bytes = o.processes * sizeof(struct totals);
 	struct totals *totals, sum = { 0 };
-	int status, died = 0, err;
+	bool exited;
 	uint32_t i;
+	int err;
 
 	if (o.processes > o.channels)
 		return fail("%u processes cannot share %u channels", o.processes, o.channels);
 	if (o.bytes && o.bytes < sizeof(struct header))
 		return fail("--size: a message of stress has at least %zu bytes",
 			    sizeof(struct header));
-	totals = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (totals == MAP_FAILED)
+	totals = share_totals(o.processes);
+	if (!totals)
 		return fail("no memory");
 	err = start_processes(&o, totals);
-	while (wait(&status) > 0)
-		died |= !WIFEXITED(status);
+	exited = all_exited();
 	for (i = 0; i < o.processes; i++)
 		add_up(&sum, &totals[i]);
-	munmap(totals, bytes);
-	if (err || died)
+	if (err || !exited)
 		return err ? err : fail("a process was killed");
 	print_totals(&sum, o.json);
 	return judge(&o, &sum);
