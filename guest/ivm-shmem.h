@@ -89,6 +89,7 @@ struct ivm_stamp {
 #define IVM_PATTERN_BURST	3
 #define IVM_PATTERN_RATE	4
 #define IVM_PATTERN_STEP	5
+#define IVM_PATTERN_MESSAGES	6
 
 /* What the receiver of a step did to the doorbell it had asked for, measured by itself */
 #define IVM_DELAY_IRQ_OFF	1	/* interrupts off */

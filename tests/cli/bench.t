@@ -33,5 +33,9 @@ fails "own cost without BPF" 1 "--own-cost measures BPF programs" \
 	bench --qemu /bin/true --guest /bin/true --backend tracefs --own-cost
 fails "a Linux guest that is not built" 1 "no linux-5.99 guest: 'make guest-linux' builds it" \
 	bench --accel tcg --qemu /bin/true --guest linux-5.99
+fails "messages without a Linux guest" 1 "--pattern: messages are of Linux guests" \
+	bench --pattern messages
+fails "a rate of Linux guests" 1 "--pattern: Linux guests have pingpong, flood and messages" \
+	bench --accel tcg --guest linux --pattern rate=5
 fails "an operand" 1 "" bench operand
 done_testing

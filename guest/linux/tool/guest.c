@@ -59,6 +59,8 @@ static int parse_word(struct guest *g, const char *word)
 		g->pattern = IVM_PATTERN_PINGPONG;
 	else if (!strcmp(word, "pattern=flood"))
 		g->pattern = IVM_PATTERN_FLOOD;
+	else if (!strcmp(word, "pattern=messages"))
+		g->pattern = IVM_PATTERN_MESSAGES;
 	else if (!strcmp(word, "gate"))
 		g->gate = true;
 	else if (!strcmp(word, "hold"))
@@ -175,6 +177,27 @@ static int pong(struct guest *g)
 	return err ? end_errno("pong", -err) : 0;
 }
 
+/* Both ends send and receive at the same time, messages of any length */
+static int messages(struct guest *g)
+{
+	struct options o = g->options;
+	int err;
+
+	o.channels = g->vectors;
+	o.count = (g->total + g->vectors - 1) / g->vectors;
+	err = exchange_messages(&o);
+	if (err == -EBADMSG)
+		return end("not every message arrived once, in order and as it was sent");
+	return err ? end_errno("messages", -err) : 0;
+}
+
+static int make_traffic(struct guest *g)
+{
+	if (g->pattern == IVM_PATTERN_MESSAGES)
+		return messages(g);
+	return g->role == IVM_ROLE_PING ? ping(g) : pong(g);
+}
+
 /* An interrupt may come after its message, or after the last one */
 static int wait_quiet(struct guest *g, struct ivm_stats *after)
 {
@@ -287,7 +310,7 @@ static int run(struct guest *g)
 	if (!err)
 		err = wait_gate(g->gate, "ready");
 	if (!err)
-		err = g->role == IVM_ROLE_PING ? ping(g) : pong(g);
+		err = make_traffic(g);
 	if (!err)
 		err = wait_quiet(g, after);
 	if (!err)
