@@ -167,7 +167,7 @@ static uint32_t ivm_mailbox_read_register(IvmMailbox *s, hwaddr offset)
     case IVM_REG_ID:
         return IVM_ID;
     case IVM_REG_VERSION:
-        return IVM_VERSION;
+        return s->version;
     case IVM_REG_FEATURES:
         return ivm_mailbox_features(s);
     case IVM_REG_MODE:
@@ -542,6 +542,8 @@ static IvmProperty ivm_mailbox_properties[] = {
     DEFINE_PROP_BOOL("irq-ctrl", IvmMailbox, irq_ctrl, false),
     DEFINE_PROP_UINT32("vectors", IvmMailbox, vectors, 1),
     DEFINE_PROP_SIZE("shmem", IvmMailbox, shmem_bytes, 1 * MiB),
+    /* What drivers make of a device they do not know can be tested */
+    DEFINE_PROP_UINT32("x-version", IvmMailbox, version, IVM_VERSION),
     IVM_PROP_LIST_END
 };
 

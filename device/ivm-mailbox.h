@@ -115,6 +115,7 @@ struct IvmMailbox {
     bool irq_ctrl;
     uint32_t vectors;
     uint64_t shmem_bytes;
+    uint32_t version;
 
     /* The same, parsed */
     uint32_t side;
