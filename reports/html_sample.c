@@ -7,6 +7,8 @@
 #include "html_sample.h"
 
 #define HASH_BITS	20
+#define MANY		1000000u	/* numbers; fewer are no work for several threads */
+#define MAX_WORKERS	16u
 
 static const char *const modes[] = IVM_MODE_NAMES;
 
@@ -101,7 +103,8 @@ static char *make_query(const struct ivm_html_sample *samples, unsigned int coun
 	}
 	return g_strdup_printf("SELECT n, id, hash, %s END, %s END FROM (SELECT *, %s END AS n FROM"
 			       " (SELECT *, ((id & 0x7fffffff) * 2654435761 >> 12) & %u AS hash"
-			       " FROM journeys WHERE outcome = 'delivered' AND NOT disordered))"
+			       " FROM journeys WHERE id BETWEEN ? AND ? AND outcome = 'delivered'"
+			       " AND NOT disordered))"
 			       " WHERE n NOT NULL", from->str, to->str, number->str,
 			       (1u << HASH_BITS) - 1);
 }
@@ -133,19 +136,126 @@ static bool has_any(const struct ivm_html_sample *samples, unsigned int count)
 	return false;
 }
 
-int ivm_html_sample_fill(sqlite3 *db, struct ivm_html_sample *samples, unsigned int count)
+static int read_rows(sqlite3 *db, const char *query, uint64_t first_id, uint64_t last_id,
+		     struct ivm_html_sample *samples)
 {
-	g_autofree char *query = NULL;
 	sqlite3_stmt *stmt;
 	int rc;
 
-	if (!has_any(samples, count))
-		return 0;
-	query = make_query(samples, count);
 	if (sqlite3_prepare_v2(db, query, -1, &stmt, NULL) != SQLITE_OK)
 		return -EBADMSG;
+	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)first_id);
+	sqlite3_bind_int64(stmt, 2, (sqlite3_int64)last_id);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		add_row(stmt, samples);
 	sqlite3_finalize(stmt);
 	return rc == SQLITE_DONE ? 0 : -EBADMSG;
+}
+
+/* ---- a part of the numbers for each CPU ---- */
+
+struct worker {
+	GThread *thread;
+	const char *path, *query;
+	uint64_t first_id, last_id;
+	struct ivm_html_sample *samples;
+	int err;
+};
+
+static gpointer work(gpointer arg)
+{
+	struct worker *w = arg;
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))
+		w->err = -EBADMSG;
+	else
+		w->err = read_rows(db, w->query, w->first_id, w->last_id, w->samples);
+	sqlite3_close(db);
+	return NULL;
+}
+
+static void start(struct worker *w, const struct ivm_html_sample *samples, unsigned int count)
+{
+	unsigned int i;
+
+	w->samples = g_new(struct ivm_html_sample, count);
+	for (i = 0; i < count; i++)
+		ivm_html_sample_init(&w->samples[i], samples[i].group, samples[i].start_ns,
+				     samples[i].duration_ns);
+	w->thread = g_thread_new("sample", work, w);
+}
+
+/* What came first stays first: one thread would have found the same */
+static void add_sample(struct ivm_html_sample *s, const struct ivm_html_sample *other)
+{
+	unsigned int i;
+
+	g_array_append_vals(s->dots, other->dots->data, other->dots->len);
+	for (i = 0; i < IVM_SAMPLE_PARTS; i++)
+		if (!s->part[i].id || s->part[i].total_ns < other->part[i].total_ns)
+			s->part[i] = other->part[i];
+	for (i = 0; i < IVM_SAMPLE_SLOWEST && other->slowest[i].id; i++)
+		add_slowest(s, &other->slowest[i]);
+}
+
+static int finish(struct worker *w, struct ivm_html_sample *samples, unsigned int count)
+{
+	unsigned int i;
+
+	g_thread_join(w->thread);
+	for (i = 0; i < count; i++) {
+		add_sample(&samples[i], &w->samples[i]);
+		ivm_html_sample_clear(&w->samples[i]);
+	}
+	g_free(w->samples);
+	return w->err;
+}
+
+static int read_in_parts(const char *path, const char *query, uint64_t last_id,
+			 struct ivm_html_sample *samples, unsigned int count)
+{
+	struct worker worker[MAX_WORKERS] = { 0 };
+	unsigned int workers = MIN(g_get_num_processors(), MAX_WORKERS), i;
+	int err = 0, ret;
+
+	for (i = 0; i < workers; i++) {
+		worker[i].path = path;
+		worker[i].query = query;
+		worker[i].first_id = i ? last_id / workers * i + 1 : 0;
+		worker[i].last_id = i + 1 < workers ? last_id / workers * (i + 1) : last_id;
+		start(&worker[i], samples, count);
+	}
+	for (i = 0; i < workers; i++) {
+		ret = finish(&worker[i], samples, count);
+		err = err ? err : ret;
+	}
+	return err;
+}
+
+static uint64_t find_last_id(sqlite3 *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	uint64_t id = INT64_MAX;
+
+	if (sqlite3_prepare_v2(db, "SELECT max(id) FROM journeys", -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		id = (uint64_t)sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return id;
+}
+
+int ivm_html_sample_fill(sqlite3 *db, struct ivm_html_sample *samples, unsigned int count)
+{
+	const char *path = sqlite3_db_filename(db, "main");
+	g_autofree char *query = NULL;
+	uint64_t last_id;
+
+	if (!has_any(samples, count))
+		return 0;
+	query = make_query(samples, count);
+	last_id = find_last_id(db);
+	if (last_id < MANY || last_id > INT64_MAX || !path || !*path)
+		return read_rows(db, query, 0, last_id, samples);
+	return read_in_parts(path, query, last_id, samples, count);
 }

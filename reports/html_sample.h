@@ -4,8 +4,8 @@
  *
  * Of each part of time the slowest is kept, so that no outlier is lost by
  * drawing less; of all others a sample that depends on their numbers only; and
- * the slowest ones of all.  SQLite sorts them out in one pass, so that ten
- * million journeys take seconds and no memory.
+ * the slowest ones of all.  SQLite sorts them out in one pass, a part of it on
+ * each CPU, so that ten million journeys take seconds and no memory.
  */
 #ifndef IVM_HTML_SAMPLE_H
 #define IVM_HTML_SAMPLE_H
