@@ -344,6 +344,11 @@ static bool is_testable(const struct ivm_diff_row *row, int stat)
 				     (enum ivm_diff_stat)stat);
 }
 
+static bool is_one_sided(const struct ivm_diff_row *row)
+{
+	return !row->sample[IVM_SIDE_A]->all.count != !row->sample[IVM_SIDE_B]->all.count;
+}
+
 static void count_figures(struct ivm_diff *d, struct ivm_diff_row *row, double error)
 {
 	int stat;
@@ -351,6 +356,7 @@ static void count_figures(struct ivm_diff *d, struct ivm_diff_row *row, double e
 	(void)error;
 	for (stat = 0; stat < IVM_DIFF_STATS; stat++)
 		d->figures += is_testable(row, stat);
+	d->figures += is_one_sided(row);
 }
 
 /* Two clocks that are off by up to their bounds may differ by both */
@@ -360,6 +366,8 @@ static void compute_shifts(struct ivm_diff *d, struct ivm_diff_row *row, double 
 	int stat;
 
 	(void)d;
+	row->is_new = ivm_sample_is_new(row->sample[IVM_SIDE_A], row->sample[IVM_SIDE_B], error);
+	row->is_gone = ivm_sample_is_new(row->sample[IVM_SIDE_B], row->sample[IVM_SIDE_A], error);
 	for (stat = 0; stat < IVM_DIFF_STATS; stat++) {
 		shift = &row->shift[stat];
 		ivm_shift_compute(row->sample[IVM_SIDE_A], row->sample[IVM_SIDE_B],

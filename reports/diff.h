@@ -26,6 +26,7 @@ struct ivm_diff_row {
 	uint64_t err_ns;		/* both clock bounds together; IVM_NS_UNKNOWN */
 	struct ivm_shift shift[IVM_DIFF_STATS];
 	double superiority;		/* NAN if a side has none */
+	bool is_new, is_gone;		/* one side has none, and that is no chance */
 	double part_ns;			/* of the shift of the total's mean; these add up */
 };
 

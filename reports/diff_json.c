@@ -55,6 +55,8 @@ static struct json_object *row_json(const struct ivm_diff_group *g, const struct
 	add(o, "count_b", json_object_new_uint64(row->sample[IVM_SIDE_B]->all.count));
 	for (stat = 0; stat < IVM_DIFF_STATS; stat++)
 		add(o, stats[stat], shift_json(&row->shift[stat]));
+	add(o, "new", json_object_new_boolean(row->is_new));
+	add(o, "gone", json_object_new_boolean(row->is_gone));
 	add(o, "superiority", number(row->superiority));
 	add(o, "part_ns", number(g->has_total ? row->part_ns : NAN));
 	add(o, "share_of_shift", number(g->has_total && g->total.part_ns != 0 ?

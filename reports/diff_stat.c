@@ -391,6 +391,31 @@ bool ivm_shift_is_significant(const struct ivm_shift *shift)
 	return shift->low > 0 || shift->high < 0;
 }
 
+static unsigned int all_used_blocks(const struct ivm_sample *s)
+{
+	unsigned int i, used = 0;
+
+	for (i = 0; i < s->runs->len; i++)
+		used += used_blocks(g_ptr_array_index(s->runs, i));
+	return used;
+}
+
+bool ivm_sample_is_new(const struct ivm_sample *none, const struct ivm_sample *some, double error)
+{
+	unsigned int longest = 0, blocks = ivm_sample_blocks(some), i;
+	double others = ivm_sample_blocks(none), chance = 1, used;
+
+	if (none->all.count || !some->all.count)
+		return false;
+	for (i = 0; i < some->runs->len; i++)
+		longest = MAX(longest, ((GPtrArray *)g_ptr_array_index(some->runs, i))->len);
+	/* Neighbours may be alike: as in run_variance() they are not worth a block each */
+	used = all_used_blocks(some) / (1 + lags_of(longest) / 2.0);
+	for (i = 0; i + 1 <= used; i++)
+		chance *= (blocks - i) / (blocks + others - i);
+	return chance < error;
+}
+
 struct pairs {
 	const struct ivm_hist *a;
 	double wins;

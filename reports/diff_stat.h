@@ -80,6 +80,20 @@ bool ivm_shift_is_testable(const struct ivm_sample *a, const struct ivm_sample *
 bool ivm_shift_is_significant(const struct ivm_shift *shift);
 
 /**
+ * ivm_sample_is_new() - durations on one side only: more than chance?
+ * @none: the side without any
+ * @some: the other one
+ * @error: how likely the answer may be wrong, such as 0.05
+ *
+ * If both sides were alike each block with such a duration might as well have
+ * been one of the other side's.
+ *
+ * Return: whether it is less likely than @error that all of them are on this one.
+ */
+bool ivm_sample_is_new(const struct ivm_sample *none, const struct ivm_sample *some,
+		       double error);
+
+/**
  * ivm_superiority() - effect size of Vargha and Delaney
  * @a: durations before, not empty
  * @b: durations after, not empty

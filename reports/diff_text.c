@@ -13,6 +13,7 @@ static const char *const stats[] = IVM_DIFF_STAT_NAMES;
 
 struct notes {
 	bool marked;
+	bool found;		/* something has changed, if only a mean */
 	bool no_interval;
 	bool anchors;
 };
@@ -50,8 +51,10 @@ static char *percent(double part, double whole)
 
 	if (isnan(p))
 		return g_strdup(UNKNOWN);
-	if (p > 99999)
+	if (isinf(p))
 		return g_strdup("…");
+	if (p > 99999)
+		return g_strdup(">99999");
 	return g_strdup_printf(fabs(p) < 99.95 ? "%+.1f" : "%+.0f", p);
 }
 
@@ -130,20 +133,43 @@ static char *significant_figures(const struct ivm_diff_row *row, bool *slower)
 }
 
 /* What a hop has to do with the total is worth saying only if the total has moved */
-static void print_finding(FILE *out, const struct ivm_diff_group *g,
-			  const struct ivm_diff_row *row, const char *name)
+static void print_share(FILE *out, const struct ivm_diff_group *g, const struct ivm_diff_row *row)
 {
-	bool slower = false, moved = ivm_shift_is_significant(&g->total.shift[IVM_DIFF_MEAN]);
-	g_autofree char *figures = significant_figures(row, &slower);
-	double part;
+	bool moved = ivm_shift_is_significant(&g->total.shift[IVM_DIFF_MEAN]);
+	double part = row->part_ns / g->total.part_ns;
 
-	if (!figures)
-		return;
-	fprintf(out, "  %s    %s: %s", slower ? "slower" : "faster", name, figures);
-	part = row->part_ns / g->total.part_ns;
 	if (row != &g->total && g->has_total && moved && fabs(part) >= 0.005)
 		fprintf(out, "; %.0f %% of the change of the total's mean", 100 * part);
 	fputc('\n', out);
+}
+
+/* A hop that journeys of one side only take has no shift, but a part in the total's */
+static void print_one_sided(FILE *out, const struct ivm_diff_group *g,
+			    const struct ivm_diff_row *row, const char *name)
+{
+	enum ivm_side side = row->is_new ? IVM_SIDE_B : IVM_SIDE_A;
+
+	fprintf(out, "  %s  %s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+		" journeys of %s, none of %s", row->is_new ? "new     " : "gone    ", name,
+		row->sample[side]->all.count, g->total.sample[side]->all.count,
+		row->is_new ? "B" : "A", row->is_new ? "A" : "B");
+	print_share(out, g, row);
+}
+
+/* Return: is there anything to say of it? */
+static bool print_finding(FILE *out, const struct ivm_diff_group *g,
+			  const struct ivm_diff_row *row, const char *name)
+{
+	bool slower = false;
+	g_autofree char *figures = significant_figures(row, &slower);
+
+	if (row->is_new || row->is_gone)
+		print_one_sided(out, g, row, name);
+	if (figures) {
+		fprintf(out, "  %s    %s: %s", slower ? "slower" : "faster", name, figures);
+		print_share(out, g, row);
+	}
+	return figures || row->is_new || row->is_gone;
 }
 
 static int compare_parts(gconstpointer a, gconstpointer b)
@@ -155,20 +181,20 @@ static int compare_parts(gconstpointer a, gconstpointer b)
 }
 
 /* The hop that explains most comes first */
-static void print_findings(FILE *out, const struct ivm_diff_group *g)
+static void print_findings(FILE *out, const struct ivm_diff_group *g, struct notes *notes)
 {
 	g_autoptr(GPtrArray) rows = g_ptr_array_new();
 	unsigned int i;
 
 	if (g->has_total)
-		print_finding(out, g, &g->total, "total");
+		notes->found |= print_finding(out, g, &g->total, "total");
 	for (i = 0; i < g->rows->len; i++)
 		g_ptr_array_add(rows, &g_array_index(g->rows, struct ivm_diff_row, i));
 	g_ptr_array_sort(rows, compare_parts);
 	for (i = 0; i < rows->len; i++) {
 		g_autofree char *name = ivm_diff_row_name(g_ptr_array_index(rows, i));
 
-		print_finding(out, g, g_ptr_array_index(rows, i), name);
+		notes->found |= print_finding(out, g, g_ptr_array_index(rows, i), name);
 	}
 }
 
@@ -185,7 +211,7 @@ static void print_group(FILE *out, const struct ivm_diff_group *g, struct notes 
 	else
 		fputs("  total: not the same points in all runs, not compared\n", out);
 	notes->anchors |= !g->has_total;
-	print_findings(out, g);
+	print_findings(out, g, notes);
 }
 
 static void print_side(FILE *out, const char *label, char **names)
@@ -213,7 +239,7 @@ static void print_notes(FILE *out, const struct ivm_diff *d, const struct notes 
 		" add up to it.\n", 100 * d->confidence, d->figures);
 	if (n->marked)
 		fputs("*  has changed: the interval leaves out 0.\n", out);
-	else if (d->figures)
+	else if (d->figures && !n->found)
 		fputs("Nothing has changed that these recordings could tell.\n", out);
 	if (n->no_interval)
 		fputs(UNKNOWN "  no interval: too few blocks of time, or a clock that is not"

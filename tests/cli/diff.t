@@ -73,6 +73,27 @@ like "text: what has changed in words" "$out" '^  slower    accept..inject: p50 
 is "text: no line is longer than 100 columns" "$(LC_ALL=C.UTF-8 grep -cE '^.{101,}$' <<< "$out")" 0
 like "text: one run says little of the next" "$out" 'One run on a side'
 
+# Hops that one side only takes
+cp "$tmp/same-0.ivm" "$tmp/kicked.ivm"
+sqlite3 "$tmp/kicked.ivm" 'UPDATE journeys SET kick = "accept" + 10 WHERE id % 2'
+cp "$tmp/same-0.ivm" "$tmp/rarely.ivm"
+sqlite3 "$tmp/rarely.ivm" 'UPDATE journeys SET kick = "accept" + 10 WHERE id IN (700, 2000, 3100)'
+# one_sided KEY FILE: hops of which that is said
+one_sided() {
+	"$ivmtrace" diff --format json "$2" "$3" | python3 -c "
+import json, sys
+print([h['name'] for h in json.load(sys.stdin)['groups'][0]['hops'] if h['$1']])"
+}
+is "half of them take another way: two hops are new" "$(one_sided new "$tmp/a-0.ivm" "$tmp/kicked.ivm")" \
+	"['accept..kick', 'kick..inject']"
+is "... or gone" "$(one_sided gone "$tmp/kicked.ivm" "$tmp/a-0.ivm") $(one_sided new "$tmp/kicked.ivm" \
+	"$tmp/a-0.ivm")" "['accept..kick', 'kick..inject'] []"
+is "three of 4000 do: it may be chance" "$(one_sided new "$tmp/a-0.ivm" "$tmp/rarely.ivm")" '[]'
+run diff "$tmp/a-0.ivm" "$tmp/kicked.ivm"
+like "text: what is new" "$out" '  new       kick..inject: 2000 of 4000 journeys of B, none of A'
+"$ivmtrace" diff --format json "$tmp/a-0.ivm" "$tmp/kicked.ivm" > "$tmp/kicked.json"
+conforms "new hops" "$tmp/kicked.json"
+
 # --fail-over
 run diff --fail-over hop=5% "$tmp/a-0.ivm" "$tmp/slow-0.ivm"
 is "hop=5%: exit code 2" "$code" 2
