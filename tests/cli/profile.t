@@ -55,7 +55,7 @@ sed -n '/^profile/,/^Shares/{ /^Shares/!p }' "$tmp/out" > "$tmp/section"
 golden "hot functions of each hop" "$tmp/section" profile.txt
 is "... within 100 columns" "$(LC_ALL=C.UTF-8 grep -cE '^.{101,}$' "$tmp/section")" 0
 run report -f folded "$tmp/native.ivm"
-golden "folded stacks" "$tmp/out" profile.folded
+golden "folded stacks" "$tmp/out" profile-folded.txt
 is "... of all samples" "$(awk '{ n += $NF } END { print n }' "$tmp/out")" 132
 run report -f json "$tmp/native.ivm"
 python3 -c 'import json, sys
