@@ -27,8 +27,8 @@ def table(costs, journeys):
 class Cost:
     """One recording with statistics on, in steady state."""
 
-    def __init__(self, pair, probes, seconds, name, link=LINK):
-        with Recorder(name, link=link) as recorder:
+    def __init__(self, pair, probes, seconds, name, link=LINK, options=()):
+        with Recorder(name, *options, link=link) as recorder:
             time.sleep(0.5)
             probes.ask("stats on")
             before, cpu_s = probes.costs(recorder.pid), recorder.cpu_s()

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tracer costs, measured on this machine; see tests/perf/README.md.
 
-    run.py [PART...]    observer, journeys, links, throughput, reports; all of them without an argument
+    run.py [PART...]    observer, journeys, options, links, throughput, reports; all of them
+                        without an argument
 
 Prints what was measured and, last, one NAME=VALUE a line.  Exit code 0: all limits are met; 2:
 one is not; 1: it could not be measured.  Says why and exits with 0 where there is no KVM.
@@ -16,11 +17,13 @@ sys.dont_write_bytecode = True
 import journeys     # noqa: E402
 import links        # noqa: E402
 import observer     # noqa: E402
+import options      # noqa: E402
 import reports      # noqa: E402
 import throughput   # noqa: E402
 from rig import KEEP, Failed, say    # noqa: E402
 
-PARTS = {"observer": observer.main, "journeys": journeys.main, "links": links.main,
+PARTS = {"observer": observer.main, "journeys": journeys.main,
+         "options": options.main, "links": links.main,
          "throughput": throughput.main, "reports": reports.main}
 DEFAULT_SEED = 20260
 TRACEFS = "/sys/kernel/tracing"
