@@ -7,7 +7,7 @@
 #include "profile_join.h"
 
 #define UNSORTED_NS	10000000ull	/* samples come so nearly in order */
-#define MAX_HOPS	8		/* of one sample: a queue of messages waits for one thread */
+#define MAX_HOPS	8		/* of one sample: many messages may wait for one thread */
 
 struct pending {
 	struct ivm_journey j;

@@ -62,7 +62,9 @@ static void add_qemu_journey(struct ivm_profile_join *p, uint64_t id, uint64_t s
 
 static void add_sample(struct ivm_profile_join *p, uint32_t tid, uint64_t journey, uint64_t t_ns)
 {
-	const struct ivm_taken_sample s = { .t_ns = t_ns, .journey = journey, .tid = tid, .stack = 1 };
+	const struct ivm_taken_sample s = {
+		.t_ns = t_ns, .journey = journey, .tid = tid, .stack = 1,
+	};
 
 	ivm_profile_join_sample(p, &s);
 }
@@ -282,7 +284,8 @@ static void test_walks_a_stack(void **state)
 	sample.kernel[0] = 0xffff000000000001;
 	assert_int_equal(ivm_symbols_stack(s, &sample), 3);
 	assert_int_equal(ivm_symbols_each(s, take_frames, text), 0);
-	assert_non_null(strstr(text[0], "\"test_walks_a_stack\",\"called_by_test\",\"sampled_here\"]"));
+	assert_non_null(strstr(text[0],
+			       "\"test_walks_a_stack\",\"called_by_test\",\"sampled_here\"]"));
 	assert_string_equal(text[1], "[\"[cut off]\",\"[unknown]\"]");
 	assert_string_equal(text[2], "[\"[kernel+0xffff000000000001]_[k]\"]");
 	assert_null(text[3]);
