@@ -178,6 +178,7 @@ void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uin
 			   GQueue *taken, struct raise *raise);
 struct raise *assemble_find_raise(struct ivm_assemble *a, const struct ivm_journey *j,
 				  uint64_t id);
+struct raise *assemble_raise_of(struct ivm_assemble *a, const struct ivm_journey *j);
 void assemble_count_in(struct raise *raise, struct ivm_journey *j);
 void assemble_take_deferred(struct ivm_assemble *a, const struct ivm_journey *by,
 			    GQueue *others);

@@ -316,8 +316,12 @@ static struct raised *take_unbound(struct ivm_assemble *a, const struct ivm_jour
 static void close_ring(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	struct ivm_journey *ring = g_memdup2(j, sizeof(*j));
-	struct raised *r = assemble_is_unsent(ring) ? NULL : take_unbound(a, ring);
+	struct raise *raise = assemble_raise_of(a, ring);
+	struct raised *r = NULL;
 
+	/* A read says how many it lacks; of others the oldest without any has lacked it longest */
+	if (!assemble_is_unsent(ring) && !(raise && raise->is_read))
+		r = take_unbound(a, ring);
 	a->signal_seen |= ivm_seen(j, IVM_P_SIGNAL);
 	if (!ring->to_end)
 		assemble_free_settled(a, ring, IVM_O_UNSEEN);

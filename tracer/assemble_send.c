@@ -385,8 +385,11 @@ void assemble_take_waiting(struct ivm_assemble *a, const struct ivm_end *to, uin
 	if (all || !taken->length)
 		take_received(a, to, vector, all, taken);
 	take_held(a, to, vector, taken, raise);
-	sender = taken->length ? NULL : find_open(a, to, vector, raise);
-	if (sender) {
+	/* Of others than a read nobody knows how many open ones are part of them */
+	while ((raise->is_read || !taken->length) &&
+	       (sender = find_open(a, to, vector, raise))) {
+		if (assemble_is_unsent(&sender->sender.open))
+			raise->flush_ns = assemble_stream(a, to)->flush[0].t_ns;
 		assemble_count_in(raise, &sender->sender.open);
 		assemble_queue_by_id(taken, assemble_take_open(sender));
 	}
@@ -565,7 +568,7 @@ static bool is_part(struct ivm_assemble *a, const struct ivm_journey *j,
 }
 
 /* The first interrupt that @j was part of while its doorbell was open still, or NULL */
-static struct raise *find_raise(struct ivm_assemble *a, const struct ivm_journey *j)
+struct raise *assemble_raise_of(struct ivm_assemble *a, const struct ivm_journey *j)
 {
 	struct raise *raise = assemble_raises(a, j->to_end, j->vector)->raise, *first = NULL;
 	unsigned int i;
@@ -613,7 +616,7 @@ static uint64_t flush_after(const struct stream *stream, uint64_t t_ns)
 void assemble_set_aside(struct ivm_assemble *a, struct ivm_journey *j)
 {
 	struct stream *stream = assemble_stream(a, ivm_topology_end(a->topology, j->to_end));
-	struct raise *raise = find_raise(a, j);
+	struct raise *raise = assemble_raise_of(a, j);
 
 	if (ivm_seen(j, IVM_P_WORK)) {
 		/* The worker has injected it: its accept was lost, and nobody raises it now */

@@ -1019,6 +1019,27 @@ static void a_read_takes_as_many_as_it_says(void **state)
 	fixture_free(f);
 }
 
+/* Both doorbells close when both have arrived */
+static void a_late_ring_goes_where_one_is_missing(void **state)
+{
+	struct fixture *f = without_irqfd();
+	guint i;
+
+	(void)state;
+	put_read(f, 1, 200);
+	put_raised(f, 3, 300);
+	put_read(f, 1, 500);
+	put_raised(f, 4, 600);
+	put_ring(f, 1, 100, 1000);
+	put_ring(f, 2, 400, 1100);
+	finish(f);
+	assert_int_equal(counts(f)->delivered, 2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(journey(f, i)->t_ns[IVM_P_RECV],
+				 journey(f, i)->id == 1 ? 200 : 500);
+	fixture_free(f);
+}
+
 /* A read that is not told how many it found may have taken one that the next one finds */
 static void a_read_without_number_gives_one_back(void **state)
 {
@@ -1178,6 +1199,7 @@ int main(void)
 		cmocka_unit_test(a_link_vector_takes_no_ring_back),
 		cmocka_unit_test(what_comes_after_the_read_is_the_next_ones),
 		cmocka_unit_test(a_read_takes_as_many_as_it_says),
+		cmocka_unit_test(a_late_ring_goes_where_one_is_missing),
 		cmocka_unit_test(a_read_without_number_gives_one_back),
 		cmocka_unit_test(raised_without_ring_take_no_memory),
 		cmocka_unit_test(a_late_ring_is_joined),
