@@ -3,13 +3,22 @@
 #
 # apt with private state, for scripts that download and unpack packages without
 # touching the machine: usable by any user, and on a machine whose own package
-# lists were never fetched or are out of date.  Source it, then apt_open DIR.
+# lists were never fetched or are out of date.  Source it, then apt_open DIR [ARCH...].
 
 apt_dir=
+apt_options=()
 
+# apt_open DIR [ARCH...]: packages of these architectures, of the first if none is named
 apt_open()
 {
+	local arch
+
 	apt_dir=$1
+	shift
+	[ $# -eq 0 ] || apt_options=(-o "APT::Architecture=$1")
+	for arch; do
+		apt_options+=(-o "APT::Architectures::=$arch")
+	done
 	mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
 	: >"$apt_dir/status"
 }
@@ -24,7 +33,7 @@ apt_run()
 		sources=(-o Dir::Etc::sourcelist="$apt_dir/sources.list" -o Dir::Etc::sourceparts=-)
 	"$tool" -q -o Dir::State="$apt_dir/state" -o Dir::State::status="$apt_dir/status" \
 		-o Dir::Cache="$apt_dir/cache" -o APT::Sandbox::User= -o Acquire::Languages=none \
-		"${sources[@]}" "$@"
+		${apt_options[@]+"${apt_options[@]}"} "${sources[@]}" "$@"
 }
 
 apt_update()

@@ -9,7 +9,7 @@
 # runs in the lab comes in from outside at run time.  So it is keyed by their
 # content, built once, and shared by every checkout of this user.
 #
-# usage: build-image.sh [--print-path] KERNEL      (KERNEL: 6.1, 6.12, ...)
+# usage: build-image.sh [--print-path] KERNEL [amd64|arm64]      (KERNEL: 6.1, 6.12, ...)
 # Prints the image's directory on stdout: vmlinuz, initrd, rootfs/, release.
 
 set -euo pipefail
@@ -21,8 +21,12 @@ cache=${IVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ivmtrace}/lab
 . "$here/apt.sh"
 
 # In load order; one that the kernel has built in is skipped.
-modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci
-	 virtio_blk virtio_console irqbypass kvm kvm-amd"
+virtio="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci
+	virtio_blk virtio_console"
+declare -A modules=(
+	[amd64]="$virtio irqbypass kvm kvm-amd"
+	[arm64]="$virtio crc16 mbcache jbd2 ext4"
+)
 
 say()
 {
@@ -38,12 +42,17 @@ die()
 private_apt_update()
 {
 	say "fetching package lists"
-	apt_open "$work/apt"
+	if [ "$arch" = amd64 ]; then
+		apt_open "$work/apt"
+	else
+		apt_open "$work/apt" "$arch" amd64
+	fi
 	apt_update || die "apt-get update failed: $(apt_complaint)"
 }
 
-# "name=version" of a package that can be downloaded.  Reads all of apt's answer:
-# a reader that stops early makes apt-cache, and with it the pipeline, fail.
+# "name=version" of a package that can be downloaded; a name may end in ":amd64".
+# Reads all of apt's answer: a reader that stops early makes apt-cache, and with
+# it the pipeline, fail.
 available()
 {
 	"${apt_cache[@]}" show --no-all-versions "$1" 2>/dev/null |
@@ -57,7 +66,8 @@ find_kernel()
 	local name names
 
 	names=$("${apt_cache[@]}" pkgnames "linux-image-$1." |
-		grep -E '^linux-image-[0-9.]+[0-9+a-z-]*-cloud-amd64$' | sort -rV) || return 1
+		sed 's/:.*//' | grep -E "^linux-image-[0-9.]+[0-9+a-z-]*-cloud-$arch\$" |
+		sort -rVu) || return 1
 	for name in $names; do
 		available "$name" && return
 	done
@@ -66,12 +76,14 @@ find_kernel()
 
 find_packages()
 {
-	find_kernel "$1" && available busybox-static
+	find_kernel "$1" && available busybox-static || return 1
+	# That one runs there, and this one here
+	[ "$arch" = amd64 ] || available busybox-static:amd64
 }
 
 content_key()
 {
-	{ echo "$1"; sha256sum <"$here/build-image.sh"; sha256sum <"$here/image-init.sh"; } |
+	{ echo "$1 $arch"; sha256sum <"$here/build-image.sh"; sha256sum <"$here/image-init.sh"; } |
 		sha256sum | cut -c1-16
 }
 
@@ -89,10 +101,14 @@ download()
 
 unpack()
 {
-	local deb
+	local deb root
 
 	for deb in "$work"/deb/*.deb; do
-		dpkg -x "$deb" "$work/root" || die "cannot unpack ${deb##*/}"
+		root=$work/root
+		case $deb in
+		*/busybox*_amd64.deb)	root=$work/here ;;
+		esac
+		dpkg -x "$deb" "$root" || die "cannot unpack ${deb##*/}"
 	done
 }
 
@@ -121,11 +137,11 @@ make_initrd()
 	local module root=$work/initrd
 
 	mkdir -p "$root"/{bin,dev,proc,sys,modules,root}
-	cp "$busybox" "$root/bin/busybox"
+	cp "$work/root/bin/busybox" "$root/bin/busybox"
 	cp "$here/image-init.sh" "$root/init"
 	chmod 755 "$root/init"
 	: >"$root/modules/order"
-	for module in $modules; do
+	for module in ${modules[$arch]}; do
 		copy_module "$module" "$root/modules/$module.ko"
 	done
 	(cd "$root" && find . | "$busybox" cpio -o -H newc -R 0:0) >"$work/image/initrd" \
@@ -141,7 +157,7 @@ make_rootfs()
 	for dir in bin sbin lib lib64; do
 		ln -s "usr/$dir" "$root/$dir"
 	done
-	cp "$busybox" "$root/bin/busybox"
+	cp "$work/root/bin/busybox" "$root/bin/busybox"
 	for applet in $("$busybox" --list); do
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 	done
@@ -154,7 +170,8 @@ make_image()
 {
 	local vmlinuz
 
-	busybox=$work/root/bin/busybox
+	busybox=$work/here/bin/busybox
+	[ "$arch" != amd64 ] || cp -a "$work/here/bin" "$work/root"
 	[ -x "$busybox" ] || die "the busybox package holds no bin/busybox"
 	vmlinuz=$(find "$work/root/boot" -name 'vmlinuz-*' -print -quit)
 	[ -n "$vmlinuz" ] || die "the kernel package holds no vmlinuz"
@@ -188,7 +205,7 @@ lists_state()
 
 lookup()
 {
-	local series=$1 known=$cache/packages-$1 state
+	local series=$1 known=$cache/packages-$1-$arch state
 
 	apt_cache=(apt-cache)
 	apt_get=(apt-get -q -o APT::Sandbox::User=)
@@ -198,12 +215,12 @@ lookup()
 		return
 	fi
 
-	if ! packages=$(find_packages "$series"); then
+	if [ "$arch" != amd64 ] || ! packages=$(find_packages "$series"); then
 		apt_cache=(apt_run apt-cache)
 		apt_get=(apt_run apt-get)
 		private_apt_update
 		packages=$(find_packages "$series") ||
-			die "apt's sources have no busybox-static or no linux-image-$series.*-cloud-amd64"
+			die "apt's sources have no busybox-static or no linux-image-$series.*-cloud-$arch"
 	fi
 	packages=${packages//$'\n'/ }
 	printf '%s\n%s\n' "$state" "$packages" >"$known.new"
@@ -218,20 +235,22 @@ main()
 		print_only=1
 		shift
 	fi
-	[ $# -eq 1 ] || die "usage: build-image.sh [--print-path] KERNEL"
+	[ $# -eq 1 ] || [ $# -eq 2 ] || die "usage: build-image.sh [--print-path] KERNEL [ARCH]"
 	series=$1
+	arch=${2:-amd64}
+	[ -n "${modules[$arch]:-}" ] || die "no image for '$arch': expected amd64 or arm64"
 	[[ $series =~ ^[0-9]+\.[0-9]+$ ]] ||
 		die "kernel '$series': expected a series such as 6.1 or 6.12"
 
 	mkdir -p "$cache"
-	exec 9>"$cache/lock-$series"
+	exec 9>"$cache/lock-$series-$arch"
 	flock -w 900 9 || die "another build of the $series image has held the lock for 15 minutes"
 
 	work=$(mktemp -d "$cache/build.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	lookup "$series"
 	key=$(content_key "$packages")
-	dir=$cache/$series-$key
+	dir=$cache/$series-$arch-$key
 	[ -d "$dir" ] || [ $print_only = 1 ] || build "$series" "$packages" "$dir"
 	echo "$dir"
 }

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run a command on a KVM host that needs no hardware virtualization: a stock
-# distribution kernel under QEMU's TCG, which emulates AMD SVM, with KVM, BTF,
-# tracefs, bpffs and debugfs ready.
+# distribution kernel under QEMU's TCG, which emulates AMD SVM or, with --arch arm64,
+# an arm64's EL2, with KVM, BTF, tracefs, bpffs and debugfs ready.
 #
 # Directories given with --share appear inside under the same absolute path,
 # together with the libraries their programs need; changes to them are thrown
@@ -18,6 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 
 kernel=6.1
+arch=amd64
 timeout_s=300
 memory=3G
 cpus=2
@@ -34,6 +35,7 @@ boot_limit_s=120
 end_limit_s=60
 
 work=
+sysroot=
 qemu_pid=
 stream_pids=()
 
@@ -44,6 +46,7 @@ usage()
 	       run.sh [OPTIONS] --shell
 
 	  --kernel SERIES    kernel of the lab host: 6.1 (default) or 6.12
+	  --arch ARCH        of the lab host: amd64 (default) or arm64
 	  --timeout SECS     kill the command after this long (default 300)
 	  --share DIR        make DIR available inside, at the same path (repeatable)
 	  --tool PROGRAM     also take this program of the build machine (repeatable)
@@ -77,12 +80,13 @@ parse_options()
 		--help)	usage; exit 0 ;;
 		--shell) shell=1; shift; continue ;;
 		--)	shift; command=("$@"); break ;;
-		--kernel|--timeout|--share|--tool|--env|--out|--log|--memory|--cpus)
+		--kernel|--arch|--timeout|--share|--tool|--env|--out|--log|--memory|--cpus)
 			need_value $# "$1" ;;
 		*)	die "unknown option '$1' (the command goes after --)" ;;
 		esac
 		case $1 in
 		--kernel)	kernel=$2 ;;
+		--arch)		arch=$2 ;;
 		--timeout)	timeout_s=$2 ;;
 		--share)	shares+=("$2") ;;
 		--tool)		tools+=("$2") ;;
@@ -100,6 +104,10 @@ check_options()
 {
 	local dir pair
 
+	case $arch in
+	amd64|arm64)	;;
+	*)		die "--arch '$arch': amd64 or arm64" ;;
+	esac
 	[ ${#command[@]} -gt 0 ] || [ $shell = 1 ] || die "no command given (see --help)"
 	[ $shell = 0 ] || [ ${#command[@]} -eq 0 ] || die "--shell takes no command"
 	[[ $timeout_s =~ ^[1-9][0-9]{0,5}$ ]] || die "--timeout '$timeout_s' is not a number of seconds"
@@ -118,6 +126,9 @@ find_qemu()
 	if [ -n "${IVM_LAB_QEMU:-}" ]; then
 		qemu=$IVM_LAB_QEMU
 		command -v "$qemu" >/dev/null || die "IVM_LAB_QEMU='$qemu': no such program"
+	elif [ "$arch" = arm64 ]; then
+		qemu=$("$top/device/build-qemu.sh") || die "no QEMU for the lab (IVM_LAB_QEMU names one)"
+		qemu+=/qemu-system-aarch64
 	else
 		qemu=$("$here/build-emulator.sh") || die "no QEMU for the lab (IVM_LAB_QEMU names one)"
 	fi
@@ -162,15 +173,62 @@ stage_share()
 		die "cannot copy $dir: $(tail -n1 "$work/tar.log")"
 }
 
+# Another architecture's own programs are in its sysroot, those named by a path are built for it
+find_tool()
+{
+	local dir
+
+	case $arch:$1 in
+	amd64:*|*:/*)
+		path=$(command -v "$1") || die "--tool '$1': no such program on this machine"
+		path=$(realpath -s "$path")
+		return ;;
+	esac
+	for dir in /usr/bin /usr/sbin; do
+		path=$dir/$1
+		[ ! -e "$sysroot$path" ] || return 0
+	done
+	die "--tool '$1': no such program in $sysroot"
+}
+
 stage_tool()
 {
-	local path
+	local path from=
 
-	path=$(command -v "$1") || die "--tool '$1': no such program on this machine"
-	path=$(realpath -s "$path")
+	find_tool "$1"
+	case $arch:$1 in
+	amd64:*|*:/*)	;;
+	*)		from=$sysroot ;;
+	esac
 	mkdir -p "$work/root${path%/*}"
 	rm -f "$work/root$path"
-	cp -L "$path" "$work/root$path"
+	cp -L "$from$path" "$work/root$path"
+}
+
+staged_programs()
+{
+	find "$work/root" -type f -perm -u+x ! -name '*.o' -print0 |
+		LC_ALL=C xargs -0r grep -lsa -m1 $'^\x7fELF'
+}
+
+# ldd would run them
+stage_sysroot_libraries()
+{
+	local lib=/usr/lib/aarch64-linux-gnu name known=-1 dir
+
+	dir=$work/root$lib
+	mkdir -p "$dir"
+	cp -L "$sysroot/usr/lib/ld-linux-aarch64.so.1" "$work/root/usr/lib/"
+	while [ "$(find "$dir" | wc -l)" != "$known" ]; do
+		known=$(find "$dir" | wc -l)
+		{ staged_programs; find "$dir" -name '*.so*'; } | tr '\n' '\0' |
+			xargs -0r readelf -d 2>/dev/null |
+			sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u |
+		while read -r name; do
+			[ -e "$dir/$name" ] || [ ! -e "$sysroot$lib/$name" ] ||
+				cp -L "$sysroot$lib/$name" "$dir"
+		done
+	done
 }
 
 # Shared libraries of everything staged, from this machine: programs and
@@ -179,9 +237,11 @@ stage_libraries()
 {
 	local path
 
-	find "$work/root" -type f -perm -u+x ! -name '*.o' -print0 |
-		LC_ALL=C xargs -0r grep -lsa -m1 $'^\x7fELF' | tr '\n' '\0' |
-		xargs -0r ldd 2>/dev/null |
+	if [ "$arch" = arm64 ]; then
+		stage_sysroot_libraries
+		return
+	fi
+	staged_programs | tr '\n' '\0' | xargs -0r ldd 2>/dev/null |
 		sed -nE 's/^[^/]*[ \t](\/[^ ]+) \(0x[0-9a-f]+\)$/\1/p' | sort -u |
 	while read -r path; do
 		[ -e "$work/root$path" ] && continue
@@ -225,17 +285,34 @@ port()
 	args+=(-chardev "file,id=$1,path=$work/$1" -device "virtserialport,chardev=$1,name=lab.$1")
 }
 
+# One thread for all CPUs here as well: kernels patch their text
+arm64_machine()
+{
+	append="console=ttyAMA0 $append"
+	args=(-M "virt,virtualization=on,gic-version=3" -accel "tcg,thread=single"
+	      -cpu "max,pauth-impdef=on")
+}
+
 # Without tsc=reliable the kernel finds the TSC unstable and KVM rewrites the TSC
 # offsets of guests all the time.  Measuring its frequency goes wrong on a busy
 # machine; that of the lab's own emulator is known (tsc-in-ns.patch).
+amd64_machine()
+{
+	append="console=ttyS0 $append tsc=reliable clocksource=tsc"
+	[ -n "${IVM_LAB_QEMU:-}" ] || append+=" tsc_early_khz=1000000"
+	args=(-accel "tcg,thread=single" -cpu max)
+}
+
 qemu_arguments()
 {
-	local append="console=ttyS0 panic=-1 oops=panic mitigations=off tsc=reliable"
+	local append="panic=-1 oops=panic mitigations=off nowatchdog"
 
-	append+=" clocksource=tsc nowatchdog"
-	[ -n "${IVM_LAB_QEMU:-}" ] || append+=" tsc_early_khz=1000000"
-	args=(-accel "tcg,thread=single" -cpu max -smp "$cpus" -m "$memory" -nodefaults
-	      -no-user-config -display none -no-reboot -kernel "$image/vmlinuz"
+	case $arch in
+	amd64)	amd64_machine ;;
+	arm64)	arm64_machine ;;
+	esac
+	args+=(-smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none -no-reboot
+	      -kernel "$image/vmlinuz"
 	      -initrd "$image/initrd"
 	      -drive "file=$work/root.img,if=virtio,format=raw,cache=unsafe")
 	[ -z "$out" ] ||
@@ -300,7 +377,7 @@ wait_qemu()
 
 keep_log()
 {
-	[ -n "$log" ] || log=${O:-$top/.output}/lab/console-$kernel.log
+	[ -n "$log" ] || log=${O:-$top/.output}/lab/console-$kernel${arch#amd64}.log
 	mkdir -p "$(dirname "$log")" && cp "$work/console" "$log"
 }
 
@@ -355,7 +432,8 @@ main()
 	parse_options "$@"
 	check_options
 	find_qemu
-	image=$("$here/build-image.sh" "$kernel") || die "no image for kernel $kernel"
+	[ "$arch" = amd64 ] || sysroot=$("$here/sysroot.sh") || die "no programs for $arch"
+	image=$("$here/build-image.sh" "$kernel" "$arch") || die "no image for kernel $kernel"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/ivm-lab.XXXXXX") || die "cannot make a directory in /tmp"
 	trap cleanup EXIT
 	trap 'exit 130' INT
