@@ -2,11 +2,12 @@
 /*
  * Stands between the two ends of a link and cuts it now and then.
  *
- *   linux-relay LISTEN CONNECT CUTS MILLISECONDS
+ *   linux-relay LISTEN CONNECT CUTS MILLISECONDS GATE
  *
  * Takes connections on LISTEN, makes one to CONNECT for each, and hands on
  * bytes and descriptors.  CUTS times it closes both, MILLISECONDS after both
- * ends began to talk; after that the link stays.  Prints "cut N" for each.
+ * ends began to talk and the file GATE is there; after that the link stays.
+ * Prints "cut N" for each.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -90,7 +91,7 @@ static int hand_on(int from, int to)
 }
 
 /* Until one end closes, or for so long once both have spoken.  Return: 1 if cut */
-static int relay(int a, int b, long cut_ms)
+static int relay(int a, int b, long cut_ms, const char *gate)
 {
 	struct pollfd fds[] = { { .fd = a, .events = POLLIN }, { .fd = b, .events = POLLIN } };
 	int spoken = 0, i;
@@ -105,7 +106,7 @@ static int relay(int a, int b, long cut_ms)
 				return 0;
 			spoken |= 1 << i;
 		}
-		if (cut_ms && spoken == 3 && !end)
+		if (cut_ms && spoken == 3 && !end && !access(gate, F_OK))
 			end = now_ms() + cut_ms;
 		if (end && now_ms() > end)
 			return 1;
@@ -117,8 +118,10 @@ int main(int argc, char **argv)
 	int cuts, done = 0, listener, a, b;
 	const struct timespec pause = { .tv_nsec = 50000000 };
 
-	if (argc != 5)
-		return fprintf(stderr, "usage: linux-relay LISTEN CONNECT CUTS MILLISECONDS\n"), 1;
+	if (argc != 6) {
+		fprintf(stderr, "usage: linux-relay LISTEN CONNECT CUTS MILLISECONDS GATE\n");
+		return 1;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	cuts = atoi(argv[3]);
 	listener = open_socket(argv[1], 1);
@@ -128,7 +131,7 @@ int main(int argc, char **argv)
 			return perror("accept"), 1;
 		while ((b = open_socket(argv[2], 0)) < 0)
 			nanosleep(&pause, NULL);
-		if (relay(a, b, done < cuts ? atol(argv[4]) : 0)) {
+		if (relay(a, b, done < cuts ? atol(argv[4]) : 0, argv[5])) {
 			printf("cut %d\n", ++done);
 			fflush(stdout);
 		}
