@@ -144,15 +144,19 @@ static __always_inline void stream(__u32 id, const struct ivm_event *e)
 		__sync_fetch_and_add(&count->lost, 1);
 }
 
-#define IVM_TRACEPOINT(name)						\
+/* @condition: of @ctx alone, and true for all that may matter to somebody */
+#define IVM_TRACEPOINT_IF(name, condition)				\
 static __always_inline void on_##name(__u64 *ctx, __u64 now_ns);	\
 SEC("tp_btf/" #name)							\
 int name##_btf(__u64 *ctx)						\
 {									\
-	on_##name(ctx, bpf_ktime_get_ns());				\
+	if (condition)							\
+		on_##name(ctx, bpf_ktime_get_ns());			\
 	return 0;							\
 }									\
 static __always_inline void on_##name(__u64 *ctx, __u64 now_ns)
+
+#define IVM_TRACEPOINT(name) IVM_TRACEPOINT_IF(name, true)
 
 /*
  * To the kernel 0 means that nobody else shall see the event: perf(1) beside us

@@ -165,7 +165,13 @@ static __always_inline bool rings(const struct ivm_event *e)
 	return e->c == sizeof(__u32) && e->a % sizeof(__u32) == 0 && !stopping;
 }
 
-IVM_TRACEPOINT(kvm_mmio)
+/* Looked at before the clock: it may be every other access */
+static __always_inline bool is_end_of_interrupt(const __u64 *ctx)
+{
+	return ctx[2] == IVM_APIC_EOI && (__u32)ctx[0] == KVM_TRACE_MMIO_WRITE && !counts_all;
+}
+
+IVM_TRACEPOINT_IF(kvm_mmio, !is_end_of_interrupt(ctx))
 {
 	struct ivm_task *me = begin(IVM_HOOK_KVM_MMIO);
 	bool is_write = (__u32)ctx[0] == KVM_TRACE_MMIO_WRITE;
@@ -453,7 +459,13 @@ IVM_TRACEPOINT(kvm_inj_virq)
 		end_point(me, v, &e);
 }
 
-IVM_TRACEPOINT(kvm_eoi)
+/* Where kvm_eoi comes at delivery, that of the guest's own has no vector */
+static __always_inline bool has_vector(const __u64 *ctx)
+{
+	return (__s32)ctx[1] >= 0 || streams || counts_all;
+}
+
+IVM_TRACEPOINT_IF(kvm_eoi, has_vector(ctx))
 {
 	struct ivm_task *me = begin(IVM_HOOK_KVM_EOI);
 	__s64 irq_vector = (__s32)ctx[1];

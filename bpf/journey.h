@@ -248,6 +248,13 @@ enum ivm_sender_action {
 	IVM_S_DEFERRED,		/* park it under the work item in e->a */
 };
 
+/*
+ * The local APIC's end-of-interrupt register, which a guest without virtual APIC
+ * hardware writes to once an interrupt.  No device sees that, and nothing is raised
+ * by it: such a write is none of the accesses that end a doorbell.
+ */
+#define IVM_APIC_EOI		0xfee000b0ull
+
 #define IVM_KVM_EXIT_IO		2	/* uapi KVM_EXIT_IO */
 #define IVM_KVM_EXIT_MMIO	6	/* uapi KVM_EXIT_MMIO */
 

@@ -172,6 +172,9 @@ static void step(struct ivm_assemble *a, const struct ivm_event *e)
 
 	switch (e->type) {
 	case IVM_EV_MMIO:
+		if (e->a == IVM_APIC_EOI)
+			break;
+		/* fall through */
 	case IVM_EV_PIO:
 		t->accepted = NULL;
 		assemble_sender_event(a, t, e);

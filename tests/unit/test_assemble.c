@@ -213,6 +213,29 @@ static void direct_stamps_every_point(void **state)
 	fixture_free(f);
 }
 
+static void end_of_interrupt_is_no_access(void **state)
+{
+	struct fixture *f = fixture_new(IVM_MODE_DIRECT);
+	const struct ivm_journey *j;
+
+	(void)state;
+	ev(f, B_VCPU, IVM_EV_SWITCH_IN, 0, 0, 0);
+	ring(f, 0, 1);
+	ev(f, A_VCPU, IVM_EV_MMIO, IVM_APIC_EOI, 0, 4);
+	route_accept(f, A_VCPU, 0);
+	ev(f, A_VCPU, IVM_EV_MMIO, IVM_APIC_EOI, 0, 4);
+	ev(f, A_VCPU, IVM_EV_IPI, B_VCPU % 2, 0, 0);
+	ev(f, B_VCPU, IVM_EV_EOI, IRQ(0), 0, 0);
+	assert_int_equal(ivm_assemble_run(f->a, UINT64_MAX), 0);
+
+	j = journey(f, 0);
+	assert_int_equal(j->outcome, IVM_O_DELIVERED);
+	assert_int_equal(j->t_ns[IVM_P_DISPATCH], 200);
+	assert_int_equal(j->t_ns[IVM_P_ACCEPT], 500);
+	assert_int_equal(j->t_ns[IVM_P_KICK], 700);
+	fixture_free(f);
+}
+
 static void irqfd_goes_up_to_qemu_and_down_by_write(void **state)
 {
 	struct fixture *f = fixture_new(IVM_MODE_IRQFD);
@@ -1168,6 +1191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(direct_stamps_every_point),
+		cmocka_unit_test(end_of_interrupt_is_no_access),
 		cmocka_unit_test(irqfd_goes_up_to_qemu_and_down_by_write),
 		cmocka_unit_test(qemu_passes_the_socket),
 		cmocka_unit_test(full_socket_holds_the_ring),
