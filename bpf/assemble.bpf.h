@@ -50,6 +50,17 @@ static __noinline void count_lost(__u32 kind, const struct ivm_journey *j)
 		__sync_fetch_and_add(&lost->outcome[outcome], 1);
 }
 
+/*
+ * One record in so many asks whether the reader is to be woken, which costs as much
+ * as filling it does.
+ */
+#define IVM_RECORDS_PER_QUERY	16
+
+static __always_inline __u64 record_flags(const struct ivm_journey *j)
+{
+	return j->id % IVM_RECORDS_PER_QUERY ? BPF_RB_NO_WAKEUP : submit_flags();
+}
+
 static __always_inline void emit_record(__u32 kind, const struct ivm_journey *j, __u64 t_ns)
 {
 	struct ivm_journey_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
@@ -62,7 +73,7 @@ static __always_inline void emit_record(__u32 kind, const struct ivm_journey *j,
 	r->kind = kind;
 	r->zero = 0;
 	r->j = *j;
-	bpf_ringbuf_submit(r, submit_flags());
+	bpf_ringbuf_submit(r, record_flags(j));
 }
 
 /* ---- the receiving vCPU ---- */
@@ -321,10 +332,26 @@ static __always_inline __u32 vcpu_of(__u32 tgid, __u32 vcpu_id)
 	return index ? *index : 0;
 }
 
+/* A doorbell leads to the same vCPU mostly */
+static __always_inline __u32 receiver_of(struct ivm_task *me, __u32 tgid, __u32 vcpu_id)
+{
+	struct ivm_known *known = &me->known;
+	__u32 generation = follow_generation;
+
+	if (known->vcpu_generation == generation && known->receiver.tgid == tgid &&
+	    known->receiver.vcpu_id == vcpu_id)
+		return known->vcpu;
+	known->vcpu = vcpu_of(tgid, vcpu_id);
+	known->receiver.tgid = tgid;
+	known->receiver.vcpu_id = vcpu_id;
+	known->vcpu_generation = generation;
+	return known->vcpu;
+}
+
 /* Moves @me's open journey, just accepted, to its receiver in process @tgid */
 static __noinline void hand_over(struct ivm_task *me, __u32 tgid, const struct ivm_event *e)
 {
-	__u32 vcpu = vcpu_of(tgid, e->a);
+	__u32 vcpu = receiver_of(me, tgid, e->a);
 	struct ivm_vcpu_state *v = find_vcpu(vcpu);
 	struct ivm_journey *j = &me->sender.open;
 	__u32 irq_vector = e->b & 0xff;
@@ -414,7 +441,6 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 					  const struct ivm_event *e)
 {
 	struct ivm_journey *j = &me->sender.open;
-	struct ivm_vcpu_state *v = find_vcpu(me->vcpu);
 	bool is_ivshmem = !bell->from_end;
 
 	if (is_ivshmem)
@@ -430,7 +456,7 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 	/* That device is its own mode, whichever way its rings go */
 	if (is_ivshmem)
 		j->mode = IVM_M_IVSHMEM;
-	j->from_vcpu = v ? v->vcpu_id : 0;
+	j->from_vcpu = me->vcpu_id;
 	me->to_tgid = bell->to_tgid;
 	me->is_sending = 0;
 	me->is_write = 0;
@@ -447,7 +473,6 @@ static __always_inline void open_write(struct ivm_task *me, const struct ivm_wri
 				       const struct ivm_event *e)
 {
 	struct ivm_journey *j = &me->sender.open;
-	struct ivm_vcpu_state *v = find_vcpu(me->vcpu);
 
 	/* Its last write raised nothing: the vector is masked */
 	if (j->id)
@@ -458,7 +483,7 @@ static __always_inline void open_write(struct ivm_task *me, const struct ivm_wri
 	j->vector = writer->vector;
 	j->configured = writer->mode;
 	j->mode = writer->mode;
-	j->from_vcpu = v ? v->vcpu_id : 0;
+	j->from_vcpu = me->vcpu_id;
 	me->to_tgid = writer->to_tgid;
 	me->is_sending = 0;
 	me->is_write = 1;

@@ -38,6 +38,12 @@ volatile __u32 armed;
 /* From here on no doorbell opens a journey; what is under way may end */
 volatile __u32 stopping;
 
+/*
+ * Counts the changes of the maps that user space fills.  What a thread keeps of a
+ * row is as good as the row while this is as it was before that was read.
+ */
+volatile __u32 follow_generation = 1;
+
 /* Somebody writes to eventfds without a doorbell that we know */
 volatile __u32 writers_known;
 

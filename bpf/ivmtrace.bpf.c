@@ -135,11 +135,24 @@ IVM_TRACEPOINT(kvm_vcpu_wakeup)
 
 /* ---- the doorbell ---- */
 
-static __always_inline struct ivm_doorbell *find_doorbell(__u32 tgid, __u64 address)
+/* A thread rings the doorbells of one page mostly */
+static __always_inline struct ivm_doorbell *find_doorbell(struct ivm_task *me, __u64 address)
 {
-	struct ivm_doorbell_key key = { .frame = address >> IVM_PAGE_SHIFT, .tgid = tgid };
+	struct ivm_doorbell_key key = { .frame = address >> IVM_PAGE_SHIFT, .tgid = me->tgid };
+	struct ivm_known *known = &me->known;
+	__u32 generation = follow_generation;
+	struct ivm_doorbell *bell;
 
-	return bpf_map_lookup_elem(&doorbells, &key);
+	if (known->bell_generation == generation && known->page.frame == key.frame &&
+	    known->page.tgid == key.tgid)
+		return &known->bell;
+	bell = bpf_map_lookup_elem(&doorbells, &key);
+	if (!bell)
+		return NULL;
+	known->page = key;
+	known->bell = *bell;
+	known->bell_generation = generation;
+	return &known->bell;
 }
 
 /*
@@ -185,7 +198,7 @@ IVM_TRACEPOINT_IF(kvm_mmio, !is_end_of_interrupt(ctx))
 		return;
 	if (is_write) {
 		me->access_ns = now_ns;
-		bell = find_doorbell(me->tgid, address);
+		bell = find_doorbell(me, address);
 	}
 	was_open = me->is_open;
 	me->is_open = bell != NULL;
@@ -231,7 +244,7 @@ IVM_TRACEPOINT(kvm_fast_mmio)
 	struct ivm_task *me = begin(IVM_HOOK_KVM_FAST_MMIO);
 	struct ivm_event e;
 
-	if (!me || !find_doorbell(me->tgid, ctx[0]))
+	if (!me || !find_doorbell(me, ctx[0]))
 		return;
 	make_event(&e, me, now_ns, IVM_EV_FAST_MMIO, ctx[0], 0, 0);
 	sender_event(me, IVM_HOOK_KVM_FAST_MMIO, &e);
@@ -812,6 +825,7 @@ SEC("iter/task")
 int claim_tasks(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
+	struct ivm_vcpu_state *v;
 	struct ivm_claim *claim;
 	struct ivm_task *found;
 	__u32 tid;
@@ -832,6 +846,8 @@ int claim_tasks(struct bpf_iter__task *ctx)
 	found->tgid = claim->tgid;
 	found->kind = claim->kind;
 	found->vcpu = claim->vcpu;
+	v = find_vcpu(claim->vcpu);
+	found->vcpu_id = v ? v->vcpu_id : 0;
 	return 0;
 }
 

@@ -19,6 +19,16 @@
 #include "hooks.h"
 #include "journey.h"
 
+/* What a thread has looked up last, by the value of `follow_generation` before that */
+struct ivm_known {
+	struct ivm_doorbell_key page;
+	struct ivm_doorbell bell;
+	struct ivm_vcpu_key receiver;
+	__u32 vcpu;			/* @receiver's index into `vcpus` */
+	__u32 bell_generation;
+	__u32 vcpu_generation;
+};
+
 /* A followed thread.  That it has this storage is the filter of all hooks. */
 struct ivm_task {
 	__u32 tgid;
@@ -35,13 +45,14 @@ struct ivm_task {
 	__u64 accepted_id;		/* ... this journey */
 	__u64 access_ns;		/* its guest's last write to a device */
 	__u32 work_eventfd_id;		/* kworker: whose irqfd it injects */
-	__u32 zero;
+	__u32 vcpu_id;			/* of @vcpu */
 	__u64 defer_ns;			/* kworker: the item it runs was queued, ... */
 	__u64 work_ns;			/* ... and began; 0 none */
 	__u64 msi_address;		/* the message of the eventfd that it wrote to */
 	__u32 msi_data;
 	__u32 is_write;			/* @sender.open began with that write */
 	struct ivm_reader reader;
+	struct ivm_known known;
 	struct ivm_sender sender;
 	struct ivm_journey spare;	/* settled by an accept, on its way out */
 };

@@ -599,6 +599,8 @@ int ivm_follow_sync(struct ivm_follow *f, const struct ivm_topology *t, const ch
 	g_hash_table_destroy(f->rows);
 	f->rows = wanted;
 	f->version = t->version;
+	/* What threads keep of former rows is void from here on */
+	f->skel->data->follow_generation++;
 	return err ? err : claim(f);
 }
 
