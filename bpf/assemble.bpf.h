@@ -61,19 +61,21 @@ static __always_inline __u64 record_flags(const struct ivm_journey *j)
 	return j->id % IVM_RECORDS_PER_QUERY ? BPF_RB_NO_WAKEUP : submit_flags();
 }
 
-static __always_inline void emit_record(__u32 kind, const struct ivm_journey *j, __u64 t_ns)
+/* Called by many: the code of it is in the cache of instructions once */
+static __noinline void emit_record(__u32 kind, struct ivm_journey_record *r, __u64 t_ns)
 {
-	struct ivm_journey_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-
-	if (!r) {
-		count_lost(kind, j);
+	if (!r)
 		return;
-	}
 	r->t_ns = t_ns;
 	r->kind = kind;
-	r->zero = 0;
-	r->j = *j;
-	bpf_ringbuf_submit(r, record_flags(j));
+	if (bpf_ringbuf_output(&events, r, sizeof(*r), record_flags(&r->j)))
+		count_lost(kind, &r->j);
+}
+
+static __always_inline void emit_open(__u32 kind, struct ivm_task *me, __u64 t_ns)
+{
+	me->spare.j = me->sender.open;
+	emit_record(kind, &me->spare, t_ns);
 }
 
 /* ---- the receiving vCPU ---- */
@@ -164,7 +166,7 @@ static __always_inline int step_slot(struct ivm_vcpu_state *v, struct ivm_slot_s
 	int found;
 
 	bpf_spin_lock(&slot->lock);
-	found = ivm_slot_step(&slot->s, e, &v->leaving, &v->settled);
+	found = ivm_slot_step(&slot->s, e, &v->leaving.j, &v->settled.j);
 	bpf_spin_unlock(&slot->lock);
 	if (found & IVM_SLOT_SETTLED)
 		emit_record(IVM_REC_ENDED, &v->settled, e->t_ns);
@@ -245,22 +247,24 @@ static __always_inline void vcpu_event(struct ivm_vcpu_state *v, const struct iv
 /* What the guest took lacks its entry, and proof that this was the last one */
 static __always_inline void entering_event(struct ivm_vcpu_state *v, const struct ivm_event *e)
 {
-	if (!v->entering.id || ivm_receive_step(&v->entering, e) != IVM_RX_DONE)
+	struct ivm_journey *j = &v->entering.j;
+
+	if (!j->id || ivm_receive_step(j, e) != IVM_RX_DONE)
 		return;
 	emit_record(IVM_REC_ENDED, &v->entering, e->t_ns);
-	v->entering.id = 0;
+	j->id = 0;
 }
 
 /* Two at the most can be pending in a slot that was not accepted for since */
 static __always_inline void purge_slot(struct ivm_vcpu_state *v, struct ivm_slot_state *slot,
-				       struct ivm_journey *scratch)
+				       struct ivm_journey_record *scratch)
 {
 	__u64 before_ns = v->purge_ns;
 	int i, found;
 
 	for (i = 0; before_ns && i < 2; i++) {
 		bpf_spin_lock(&slot->lock);
-		found = ivm_slot_purge(&slot->s, before_ns, scratch);
+		found = ivm_slot_purge(&slot->s, before_ns, &scratch->j);
 		bpf_spin_unlock(&slot->lock);
 		if (!found)
 			break;
@@ -277,7 +281,7 @@ static __always_inline bool end_slot(struct ivm_vcpu_state *v, struct ivm_slot_s
 	bpf_spin_lock(&slot->lock);
 	/* With none of ours pending it is that of another accept, if there was one */
 	if (slot->s.head.id || !slot->others)
-		found = ivm_slot_end(&slot->s, e, &v->entering, &v->settled);
+		found = ivm_slot_end(&slot->s, e, &v->entering.j, &v->settled.j);
 	*more = slot->s.head.id != 0;
 	bpf_spin_unlock(&slot->lock);
 	if (found & IVM_SLOT_SETTLED)
@@ -292,7 +296,7 @@ static __always_inline void end_point(struct ivm_task *me, struct ivm_vcpu_state
 	__u32 irq_vector = e->a;
 	struct ivm_vector_key key = { .vcpu = me->vcpu, .irq_vector = irq_vector };
 	struct ivm_slot_state *slot = slot_of(v, irq_vector);
-	struct ivm_journey *out = &v->entering;
+	struct ivm_journey *out = &v->entering.j;
 	bool more = false;
 
 	if (!slot) {
@@ -302,8 +306,8 @@ static __always_inline void end_point(struct ivm_task *me, struct ivm_vcpu_state
 	}
 	/* The one before was never seen to enter: its end point is known all the same */
 	if (out->id)
-		emit_record(IVM_REC_ENDED, out, e->t_ns);
-	purge_slot(v, slot, out);
+		emit_record(IVM_REC_ENDED, &v->entering, e->t_ns);
+	purge_slot(v, slot, &v->entering);
 	out->id = 0;
 	slot->ends++;
 	if (!end_slot(v, slot, e, &more)) {
@@ -317,7 +321,7 @@ static __always_inline void end_point(struct ivm_task *me, struct ivm_vcpu_state
 	if (!more)
 		clear_pending(v, irq_vector);
 	if (ivm_receive_end(out, e) == IVM_RX_DONE) {
-		emit_record(IVM_REC_ENDED, out, e->t_ns);
+		emit_record(IVM_REC_ENDED, &v->entering, e->t_ns);
 		out->id = 0;
 	}
 }
@@ -372,7 +376,7 @@ static __noinline void hand_over(struct ivm_task *me, __u32 tgid, const struct i
 		return;
 	purge_slot(v, slot, &me->spare);
 	bpf_spin_lock(&slot->lock);
-	settled = ivm_slot_accept(&slot->s, j, &me->spare);
+	settled = ivm_slot_accept(&slot->s, j, &me->spare.j);
 	set_pending(v, irq_vector);
 	if (slot->s.head.id == j->id)
 		catch_up(&slot->s.head, v);
@@ -422,7 +426,7 @@ static __always_inline void posted(struct ivm_task *me)
 static __always_inline void close_open(struct ivm_task *me, const struct ivm_event *e)
 {
 	ivm_note_kernel_path(&me->sender.open);
-	emit_record(IVM_REC_CLOSED, &me->sender.open, e->t_ns);
+	emit_open(IVM_REC_CLOSED, me, e->t_ns);
 	me->sender.open.id = 0;
 }
 
@@ -464,7 +468,7 @@ static __always_inline void open_doorbell(struct ivm_task *me, struct ivm_doorbe
 	if (j->vector < bell->vectors && (j->to_end || j->configured == IVM_M_QEMU))
 		return;
 	j->outcome = j->vector < bell->vectors ? IVM_O_UNSEEN : IVM_O_DROPPED;
-	emit_record(IVM_REC_ENDED, j, e->t_ns);
+	emit_open(IVM_REC_ENDED, me, e->t_ns);
 	j->id = 0;
 }
 
@@ -563,7 +567,7 @@ static __always_inline void raise(struct ivm_task *me, const struct ivm_event *e
 	/* Only the main loop reads the link's socket */
 	if (me->kind & IVM_THREAD_LOOP)
 		j->mode = IVM_M_QEMU;
-	emit_record(IVM_REC_RAISED, j, e->t_ns);
+	emit_open(IVM_REC_RAISED, me, e->t_ns);
 	use_route(me, tgid);
 	hand_over(me, tgid, e);
 }

@@ -729,9 +729,9 @@ static __always_inline void end_send(struct ivm_task *me, const struct ivm_event
 	if (!j->id)
 		return;
 	if (ivm_stream_step(j, e) == IVM_ST_HELD)
-		emit_record(IVM_REC_CLOSED, j, e->t_ns);
+		emit_open(IVM_REC_CLOSED, me, e->t_ns);
 	else
-		emit_record(IVM_REC_SENT, j, j->t_ns[IVM_P_SEND]);
+		emit_open(IVM_REC_SENT, me, j->t_ns[IVM_P_SEND]);
 	j->id = 0;
 }
 

@@ -57,7 +57,7 @@ static __always_inline bool receives(const struct ivm_task *me)
 
 	v = index ? bpf_map_lookup_elem(&vcpus, &index) : NULL;
 	return v && (v->pending[0] | v->pending[1] | v->pending[2] | v->pending[3] |
-		     v->entering.id);
+		     v->entering.j.id);
 }
 
 static __always_inline void copy_user(struct ivm_sample *s, struct task_struct *task)

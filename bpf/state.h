@@ -54,7 +54,7 @@ struct ivm_task {
 	struct ivm_reader reader;
 	struct ivm_known known;
 	struct ivm_sender sender;
-	struct ivm_journey spare;	/* settled by an accept, on its way out */
+	struct ivm_journey_record spare; /* settled by an accept, on its way out */
 };
 
 enum vcpu_event {
@@ -72,9 +72,9 @@ struct ivm_vcpu_state {
 	__u32 cpu;			/* where it was last seen */
 	__u64 purge_ns;			/* INIT: nothing accepted before is pending any more */
 	__u32 slot[256];		/* index into `slots` by IDT vector, 0 none */
-	struct ivm_journey entering;
-	struct ivm_journey leaving;	/* on their way out */
-	struct ivm_journey settled;
+	struct ivm_journey_record entering;
+	struct ivm_journey_record leaving; /* on their way out */
+	struct ivm_journey_record settled;
 };
 
 struct ivm_slot_state {

@@ -384,7 +384,7 @@ static void flush_vcpu(void *source, uint32_t index)
 		return;
 	if (bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.vcpus), &index, &v))
 		return;
-	flush_record(s, IVM_REC_ENDED, &v.entering);
+	flush_record(s, IVM_REC_ENDED, &v.entering.j);
 	for (i = 0; i < G_N_ELEMENTS(v.slot); i++)
 		flush_slot(s, v.slot[i], v.purge_ns);
 }
