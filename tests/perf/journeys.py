@@ -5,9 +5,10 @@ The kernel keeps run times only on request, and asking for them costs by itself:
 programs of `probes` are measured the same way and show how much of each run that is.
 """
 import os
+import subprocess
 import time
 
-from rig import LINK, Pair, Probes, Recorder, say
+from rig import LINK, OUT, Failed, Pair, Probes, Recorder, say
 
 BPF_LIMIT_NS = 1000
 
@@ -68,6 +69,27 @@ def empty_ns(pair, probes, seconds):
     return sum(ns for _, ns in costs.values()) / done.sent
 
 
+def floor_ns(rounds):
+    """What the least costs that has to be done at the hooks of a direct journey.
+
+    {step: ns a journey}, each step with those before it; "record" is what no tracer is
+    below that reads the clock at each of these points and hands over what it saw.
+    """
+    argv = [os.path.join(OUT, "perf/steps"), str(rounds), "400"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise Failed("steps: the programs could not be measured")
+    runs, ns = {}, {}
+    for step, hook, hook_runs, hook_ns in (line.split() for line in done.stdout.splitlines()):
+        ns[step] = ns.get(step, 0) + int(hook_ns)
+        # Each journey of a flood has its route once
+        if hook == "kvm_msi_set_irq":
+            runs[step] = int(hook_runs)
+    if not all(runs.values()):
+        raise Failed("steps: no journey passed the hooks")
+    return {step: ns[step] / runs[step] for step in ns}
+
+
 def main(figures, _seed, quick):
     seconds = 2 if quick else 8
     say("journeys: direct mode, run times of all programs of `record`")
@@ -78,12 +100,16 @@ def main(figures, _seed, quick):
             flood.tell("flood")
             empty = empty_ns(pair, probes, seconds)
             say(f"  flood, empty programs at the same hooks: {empty:.0f} ns a journey")
+            floor = floor_ns(1 if quick else 5)
+            say("  flood, the least at the hooks of a direct journey, ns a journey: "
+                + ", ".join(f"{step} {ns:.0f}" for step, ns in floor.items()))
         with Pair("pingpong") as pair:
             time.sleep(0.5)
             paced = Cost(pair, probes, seconds, "pingpong")
             paced.tell("ping-pong")
     figures["ns_per_journey"] = f"{flood.bpf_ns:.0f}"
     figures["ns_per_journey_empty"] = f"{empty:.0f}"
+    figures["ns_per_journey_floor"] = f"{floor['record']:.0f}"
     figures["ns_per_journey_pingpong"] = f"{paced.bpf_ns:.0f}"
     figures["reader_ns_per_journey"] = f"{flood.reader_ns:.0f}"
     figures["flood_journeys_per_s"] = f"{flood.journeys / flood.seconds:.0f}"
