@@ -63,6 +63,7 @@ vm() {
 	[ "$accel" = kvm ] || cpu=qemu64
 	rm -f "$dir"/*."$1" "$dir/mon-$1".*
 	mkfifo "$dir/in.$1" "$dir/mon-$1.in" "$dir/mon-$1.out"
+	: > "$out/$name.$1"
 	# shellcheck disable=SC2046 # words
 	timeout -k 5 "$limit" "$build/qemu/qemu-system-x86_64" -name "$1" -M pc -accel "$accel" \
 		-cpu "$cpu" -m 256 -smp 1 -nodefaults -no-user-config -display none -vga none \
