@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The judge of benchmark reports must be able to fail: one falsified number each."""
+import copy
 import json
 import os
 import sys
@@ -21,6 +22,16 @@ def judge_report(report, _):
     cc.check_lost(tap, "case", report["lost"])
     cc.check_hooks(tap, "case", report, "lab")
     cc.check_pingpong(tap, "case", report["groups"])
+    return tap.end()
+
+
+def judge_doctor(account, directory):
+    """As it judges a lab's"""
+    tap = judge.Tap()
+    if account["doctor"]:
+        with open(directory + "/doctor.json", "w", encoding="utf-8") as file:
+            json.dump({"hooks": account["doctor"]}, file)
+    judge.sibling("check-cases").check_doctor(tap, directory, "lab", account["report"])
     return tap.end()
 
 
@@ -96,6 +107,30 @@ FALSE = {
 }
 
 
+def doctored(report):
+    """A doctor that has foretold what the report says, of a host on which all hooks fire"""
+    host = copy.deepcopy(report["host"])
+    doctor = {h: {"state": state, "fires": "yes"} for h, state in host["hooks"].items()}
+    for hook in judge.sibling("check-cases").NOT_NEEDED:
+        doctor[hook] = {"state": "tracepoint", "fires": "yes"}
+        host["hooks"][hook] = "unused"
+    doctor["sched_switch"]["fires"] = "no"
+    host["hook_stats"]["sched_switch"]["fired"] = 0
+    return {"doctor": doctor, "report": {"host": host}}
+
+
+FALSE_DOCTOR = {
+    "no answer": lambda a: a.update(doctor=None),
+    "another backend": set_to("tracefs", "report", "host", "backend"),
+    "a hook attached otherwise": set_to("kprobe", "report", "host", "hooks", "kvm_exit"),
+    "a hook attached for nothing": set_to("tracepoint", "report", "host", "hooks",
+                                          "sys_enter_preadv2"),
+    "a hook that fires after all": set_to(1, "report", "host", "hook_stats", "sched_switch",
+                                          "fired"),
+    "a hook that the probe did not see": set_to("no", "doctor", "kvm_inj_virq", "fires"),
+}
+
+
 def stamped():
     """Round trips of 8 us: two journeys with stamps at both ends, on clocks 5 ms apart"""
     tables = {**two_ends("case"), "journeys": [], "stamps": [],
@@ -154,6 +189,7 @@ def main():
     tap = judge.Tap()
     report = json.load(open(os.path.join(HERE, "../data/lab.json")))
     test_judge(tap, "report", report, FALSE, judge_report)
+    test_judge(tap, "doctor", doctored(report), FALSE_DOCTOR, judge_doctor)
     test_judge(tap, "stamps", stamped(), FALSE_STAMPS, judge_stamps)
     return tap.end()
 
