@@ -718,8 +718,9 @@ ivm_inline int ivm_slot_purge(struct ivm_slot *s, __u64 before_ns, struct ivm_jo
  * @ended: set to the journey that ended there
  * @settled: set to a journey that is settled by that
  *
- * The oldest one pending caused it.  With none pending the newest one was
- * counted as coalesced too early: its accept came before the last end point,
+ * The oldest one pending caused it, unless it was accepted only after it: another
+ * CPU may have done so until this one got here.  With none pending the newest one
+ * was counted as coalesced too early: its accept came before the last end point,
  * but its bit was set after it.
  *
  * Return: IVM_SLOT_* or-ed, 0 if nothing of this slot was under way.
@@ -727,7 +728,7 @@ ivm_inline int ivm_slot_purge(struct ivm_slot *s, __u64 before_ns, struct ivm_jo
 ivm_inline int ivm_slot_end(struct ivm_slot *s, const struct ivm_event *e,
 			    struct ivm_journey *ended, struct ivm_journey *settled)
 {
-	if (s->head.id) {
+	if (s->head.id && (s->head.t_ns[IVM_P_ACCEPT] <= e->t_ns || !s->taken.id)) {
 		*ended = s->head;
 		return IVM_SLOT_ENDED | ivm_slot_pass(s, e, settled);
 	}

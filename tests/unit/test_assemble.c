@@ -1187,6 +1187,33 @@ static void read_under_tcg_is_settled(void **state)
 	fixture_free(f);
 }
 
+/* Another CPU accepts until this one gets to its slot: it was no cause of the end before */
+static void end_is_not_of_a_later_accept(void **state)
+{
+	struct ivm_event e = { .type = IVM_EV_EOI, .t_ns = 200 };
+	struct ivm_journey j = { .id = 1 }, ended, settled;
+	struct ivm_slot slot = {};
+
+	(void)state;
+	j.t_ns[IVM_P_ACCEPT] = 100;
+	ivm_slot_accept(&slot, &j, &settled);
+	j = (struct ivm_journey){ .id = 2, .t_ns[IVM_P_ACCEPT] = 190 };
+	ivm_slot_accept(&slot, &j, &settled);
+	assert_int_equal(ivm_slot_end(&slot, &e, &ended, &settled), IVM_SLOT_ENDED);
+	assert_int_equal(ended.id, 1);
+	/* Its bit was set after the end, so the next end is its own */
+	j = (struct ivm_journey){ .id = 3, .t_ns[IVM_P_ACCEPT] = 310 };
+	ivm_slot_accept(&slot, &j, &settled);
+	e.t_ns = 300;
+	assert_int_equal(ivm_slot_end(&slot, &e, &ended, &settled), IVM_SLOT_ENDED);
+	assert_int_equal(ended.id, 2);
+	assert_true(ended.flags & IVM_J_CONTENDED);
+	e.t_ns = 400;
+	assert_int_equal(ivm_slot_end(&slot, &e, &ended, &settled), IVM_SLOT_ENDED);
+	assert_int_equal(ended.id, 3);
+	assert_false(ended.flags & IVM_J_CONTENDED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1228,6 +1255,7 @@ int main(void)
 		cmocka_unit_test(raised_without_ring_take_no_memory),
 		cmocka_unit_test(a_late_ring_is_joined),
 		cmocka_unit_test(read_under_tcg_is_settled),
+		cmocka_unit_test(end_is_not_of_a_later_accept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
